@@ -1,0 +1,126 @@
+"""What the operator tells a load pod: one JSON file, mounted read-only.
+
+The classes are msgspec structs, not pydantic models: the load pod must start in a fraction of a second, and
+the operator's own contract with its users (`v1alpha1`) is a different document that changes at another pace.
+JSON names are camelCase; an unknown field is an error, so that an old pod never half-understands a new plan.
+"""
+
+from typing import Literal
+
+import msgspec
+
+PLAN_FILE = "plan.json"
+"""Key of the plan in its ConfigMap, and the file's name in the pod."""
+
+PLAN_FOLDER = "/etc/enginebench"
+DATASET_FOLDER = "/etc/enginebench-dataset"
+"""Where the user's ConfigMap with the data set is mounted."""
+
+
+class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything that goes between the operator and its load pods."""
+
+
+class Message(Wire, kw_only=True):
+    role: str
+    content: str
+
+
+class Row(Wire, kw_only=True):
+    """One request of the data set: a prompt or chat messages, with known token counts where they are known."""
+
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class SyntheticRows(Wire, kw_only=True):
+    """Prompts of `prompt_tokens` words made from `seed`; the same seed gives the same rows on every machine."""
+
+    rows: int
+    prompt_tokens: int
+    output_tokens: int
+    seed: int = 0
+
+
+class DatasetPlan(Wire, kw_only=True):
+    """Exactly one of `rows`, `file` and `synthetic`."""
+
+    rows: tuple[Row, ...] | None = None
+    file: str | None = None
+    """A JSONL file with GuideLLM's names: prompt (or messages), prompt_tokens_count, output_tokens_count."""
+    synthetic: SyntheticRows | None = None
+    digest: str = ""
+    """SHA-256 that the rows must have (`sha256:…`); empty: not known yet."""
+
+
+class SamplingPlan(Wire, kw_only=True):
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+
+
+class RequestPlan(Wire, kw_only=True):
+    api: Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"] = "ChatCompletions"
+    max_output_tokens: int
+    ignore_eos: bool = False
+    """Sent only where the engine knows it (vLLM's dialect)."""
+    sampling: SamplingPlan = SamplingPlan()
+    extra_body_json: str = ""
+    """A JSON object merged into every request body."""
+
+
+class PointPlan(Wire, kw_only=True):
+    """One load point: `concurrency` simultaneous users."""
+
+    index: int
+    repeat: int = 0
+    concurrency: int
+
+
+class LoadPlan(Wire, kw_only=True):
+    """Everything one load pod does: which engine, which rows, which points, in this order."""
+
+    run_uid: str
+    target: str
+    attempt: int
+    task: Literal["load", "prepare"] = "load"
+    """`prepare` reads the data set, reports it and ends: no engine is touched."""
+
+    url: str = ""
+    """Base URL of the engine, without a trailing slash and without `/v1`."""
+    dialect: Literal["vllm", "ollama", "openai"] = "openai"
+    """How the engine is asked what it serves: /v1/models, or Ollama's /api/tags, /api/show and /api/ps."""
+    model: str = ""
+    pull_model: bool = False
+    """Ollama: pull the model through /api/pull if /api/tags does not list it."""
+    simulated: bool = False
+
+    dataset: DatasetPlan
+    prompt_reuse: Literal["Unique", "AsIs", "Shared"] = "Unique"
+    shared_prefix_tokens: int = 0
+    request: RequestPlan
+    points: tuple[PointPlan, ...] = ()
+    duration_seconds: int | None = None
+    max_requests: int | None = None
+    ramp_seconds: int = 10
+    warmup_max_seconds: int = 120
+    seed: int = 0
+    """Seeds the order of the rows and the prompt salts: the same for all targets of a run."""
+    model_download_seconds: int = 7200
+    startup_seconds: int = 1800
+    """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
+    point_bytes: int = 65536
+    """A point's messages may take this many bytes on the wire, compressed."""
+
+
+def encode(plan: LoadPlan) -> bytes:
+    """The plan as compact JSON."""
+    return msgspec.json.encode(plan)
+
+
+def decode(text: bytes) -> LoadPlan:
+    """The plan of `text`; `msgspec.ValidationError` names the field that is wrong."""
+    return msgspec.json.decode(text, type=LoadPlan)

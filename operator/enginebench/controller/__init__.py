@@ -1,0 +1,1 @@
+"""kopf wiring: the event handlers, the work queue, the reconcile loop."""

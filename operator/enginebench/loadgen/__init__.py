@@ -1,0 +1,1 @@
+"""The program in the load pod: prepares, verifies, warms up, loads, reports."""

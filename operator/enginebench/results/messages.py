@@ -1,0 +1,168 @@
+"""What a load pod says: the payloads of its frames, one struct a stream.
+
+The pod reports evidence, never a verdict: what a point is worth is decided by `workflow.verdicts`.
+Times of day are Unix seconds by the pod's clock; latencies are milliseconds; rates are per second.
+"""
+
+import msgspec
+
+from enginebench.api.loadplan import Wire
+
+
+class Progress(Wire, kw_only=True):
+    """Where the pod stands; thinned to about one a second, lost without harm."""
+
+    stage: str
+    """Waiting | DownloadingModel | Verifying | WarmingUp | Loading | Draining"""
+    message: str = ""
+    at: float = 0.0
+    point: int | None = None
+    """Index of the load point that is being measured."""
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+
+
+class DatasetReport(Wire, kw_only=True):
+    """The data set as the pod read it; `errors` name line and reason, the first 20 of them."""
+
+    rows: int
+    digest: str
+    """`sha256:` over the canonical rows."""
+    errors: tuple[str, ...] = ()
+
+
+class EngineReport(Wire, kw_only=True):
+    """The engine has answered: what it serves, asked of it, and that a real completion came back."""
+
+    served_model: str
+    version: str = ""
+    model_digest: str = ""
+    first_request_seconds: float
+    """Latency of the verifying completion, which pays for lazy loading."""
+    model_download_seconds: float | None = None
+    model_download_bytes: int | None = None
+    effective: dict[str, str | int | float | bool] = {}
+    """What is in force as far as the engine's API tells: contextLength, sizeBytes, sizeVramBytes, …"""
+    at: float = 0.0
+
+
+class Censored(Wire, kw_only=True):
+    """A quantile that was not reached: the true value is at least this."""
+
+    at_least: float
+
+
+class Figure(Wire, kw_only=True):
+    """Nearest-rank percentiles of one figure, in milliseconds, with how many samples they rest on."""
+
+    count: int
+    p50: float | Censored | None = None
+    p90: float | Censored | None = None
+    p95: float | Censored | None = None
+    p99: float | Censored | None = None
+    mean: float | None = None
+    censored: int = 0
+
+
+class RequestCounts(Wire, kw_only=True):
+    """Requests started in the window, by how they ended when the drain was over."""
+
+    succeeded: int = 0
+    errored: int = 0
+    incomplete: int = 0
+
+
+class Evidence(Wire, kw_only=True):
+    """What the verdict on a point is made from."""
+
+    interrupted: bool = False
+    """SIGTERM closed the point before its time."""
+    wrong_models: tuple[str, ...] = ()
+    """Model names in responses that are not the one asked for."""
+    engine_start_before: float | None = None
+    engine_start_after: float | None = None
+    """process_start_time_seconds of the engine around the point, where it has /metrics."""
+    warmup_bound_reached: bool = False
+    drain_bound_reached: bool = False
+    replayed: int = 0
+    """Requests sent again because a kept connection was reset before any byte of the response."""
+    tokens_per_event: float | None = None
+    token_source: str = "usage"
+    """`usage` (the server's own count) or `events`."""
+    client_cpu_percent: float | None = None
+    loop_lag_p99: float | None = None
+    """Lateness of the load generator's own loop, milliseconds."""
+    errors: dict[str, int] = {}
+    """Error texts with how often they came, the 8 most frequent."""
+    finish_reasons: dict[str, int] = {}
+
+
+class PointReport(Wire, kw_only=True):
+    """One load point as measured."""
+
+    index: int
+    repeat: int = 0
+    concurrency: int
+    started_at: float
+    ended_at: float
+    window_seconds: float
+    requests: RequestCounts
+    requests_per_second: float
+    output_tokens_per_second: float
+    total_tokens_per_second: float | None = None
+    ttft: Figure
+    itl: Figure
+    tpot: Figure
+    inter_event_gap: Figure
+    request_latency: Figure
+    prompt_tokens_mean: float | None = None
+    output_tokens_mean: float | None = None
+    evidence: Evidence
+    histograms: dict[str, bytes] = {}
+    """Per figure the whole distribution, in `results.histogram`'s own format."""
+    series: bytes = b""
+    """Per-second counts over the window, in `results.series`' own format; the step is recorded in it."""
+    generator: str = "enginebench"
+    generator_version: str = ""
+
+
+class Failure(Wire, kw_only=True):
+    """The pod gives up, and why; always followed by `End`."""
+
+    reason: str
+    """A stable CamelCase word: WrongModel, ModelNotFound, ModelPullFailed, EngineNotReady, DatasetInvalid,
+    DatasetChanged, VerificationFailed, Interrupted, LoadGeneratorError."""
+    message: str
+
+
+class End(Wire, kw_only=True):
+    """The last message: how many points were sent. Its absence means that something is missing."""
+
+    points: int
+
+
+STREAMS: dict[str, type[Wire]] = {
+    "progress": Progress,
+    "dataset": DatasetReport,
+    "engine": EngineReport,
+    "point": PointReport,
+    "failure": Failure,
+    "end": End,
+}
+
+SpokenMessage = Progress | DatasetReport | EngineReport | PointReport | Failure | End
+
+
+def stream_of(message: SpokenMessage) -> str:
+    """The stream's name a message goes out on."""
+    return next(name for name, kind in STREAMS.items() if type(message) is kind)
+
+
+def encode(message: SpokenMessage) -> bytes:
+    """The message as JSON; floats that JSON cannot carry are refused by whoever computed them."""
+    return msgspec.json.encode(message)
+
+
+def decode(stream: str, payload: bytes) -> SpokenMessage:
+    """The message of a frame's payload; `msgspec.ValidationError` where it is not one."""
+    return msgspec.json.decode(payload, type=STREAMS[stream])  # type: ignore[return-value]  # mypy cannot follow the table

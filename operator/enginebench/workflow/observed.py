@@ -1,0 +1,192 @@
+"""Everything known about one run at one moment: the whole input of `decide`, besides `now`.
+
+Small frozen views instead of API objects: a rule reads `pod.terminated`, not five nested dictionaries.
+`cluster.observe` fills them from API objects; the tables of the unit tests build them by hand.
+All times are timezone-aware UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.results.messages import DatasetReport, EngineReport, Failure, PointReport, Progress
+
+
+class Role(StrEnum):
+    """What a child is for. The value is the kind letter in its name (`<run>-<target>-<letter><attempt>-<hash>`)."""
+
+    ENGINE = "e"
+    """Pod of the engine."""
+    SERVICE = "s"
+    """Service before the engine."""
+    LOAD_PLAN = "c"
+    """ConfigMap with the load pod's plan."""
+    LOAD = "l"
+    """Job that loads the engine (or, for target "", prepares the data set)."""
+    DATA = "d"
+    """ConfigMap with one measured point."""
+
+
+KIND_OF = {
+    Role.ENGINE: "Pod",
+    Role.SERVICE: "Service",
+    Role.LOAD_PLAN: "ConfigMap",
+    Role.LOAD: "Job",
+    Role.DATA: "ConfigMap",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An object of this run, by its labels. `target` is "" for the run's own (the prepare Job and its plan)."""
+
+    role: Role
+    name: str
+    uid: str
+    target: str
+    attempt: int
+    created: datetime
+    deleting: datetime | None = None
+    """deletionTimestamp."""
+    point: int | None = None
+    """DATA: the index of the point inside."""
+    failed: str = ""
+    """LOAD: why the Job says that it failed (its Failed condition, "reason: message"); a Job whose pod was
+    deleted under it says so too, and then has no pod in `pods`."""
+    trouble: str = ""
+    """LOAD: the last Warning Event on a Job that has no pod (quota, admission)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container does not run yet: the kubelet's reason (ErrImagePull, CreateContainerConfigError, …)."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """How a container ended; `message` holds its last log lines (terminationMessagePolicy)."""
+
+    exit_code: int
+    reason: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A Warning Event on a pod that is not running: FailedMount, FailedScheduling, FailedCreate, …"""
+
+    reason: str
+    message: str
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod of an engine (role ENGINE) or of a load Job (role LOAD)."""
+
+    role: Role
+    name: str
+    uid: str
+    target: str
+    attempt: int
+    created: datetime
+    deleting: datetime | None = None
+    phase: str = "Pending"
+    """Pending | Running | Succeeded | Failed | Unknown"""
+    node: str = ""
+    gated: bool = False
+    """Has scheduling gates: no deadline runs."""
+    scheduled_at: datetime | None = None
+    unschedulable: str = ""
+    """The scheduler's own sentence, where it could not place the pod."""
+    started_at: datetime | None = None
+    """When the main container started to run."""
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+    restarts: int = 0
+    image: str = ""
+    image_id: str = ""
+    disrupted: str = ""
+    """Reason of a DisruptionTarget condition: eviction, preemption, taint; the pod is not to blame."""
+    reason: str = ""
+    """status.reason of a pod that failed as a whole: Evicted, NodeLost, UnexpectedAdmissionError, …"""
+    message: str = ""
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """The scheduler no longer counts it: its GPU is free."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPoint:
+    """A point as it came off the wire: what it says, and the bytes that are kept for ever."""
+
+    report: PointReport
+    payload: bytes
+    """The message as it was framed (JSON); its SHA-256 names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All that one load pod has said so far, by its log."""
+
+    progress: Progress | None = None
+    dataset: DatasetReport | None = None
+    engine: EngineReport | None = None
+    points: tuple[ReceivedPoint, ...] = ()
+    failure: Failure | None = None
+    ended: bool = False
+    """The `end` message came, and every point that it counts."""
+    exhausted: bool = False
+    """The pod is terminal and its log was read to the end (or cannot be had any more): nothing more will come."""
+    heard_at: datetime | None = None
+    """When the last frame of any kind arrived, by the operator's clock."""
+    milestone_at: datetime | None = None
+    """When the engine's report or the last point arrived, by the operator's clock."""
+    last_lines: tuple[str, ...] = ()
+    """The newest lines of the log that are not frames: what a crashed pod said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One run, its children, and what they said."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    deleting: datetime | None
+    spec: BenchmarkRunSpec | None
+    """None where the object does not fit the model (an older or laxer CRD let it in)."""
+    spec_error: str
+    status: BenchmarkRunStatus
+    children: tuple[Child, ...] = ()
+    """Everything but pods of Jobs; the engine pods are in here and in `pods`."""
+    pods: tuple[PodView, ...] = ()
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+    """By UID of the load pod; a pod that is not in here has not been listened to yet."""
+    engine_facts: Mapping[str, Mapping[str, str | int | float | bool]] = field(default_factory=dict)
+    """By UID of the engine pod: what its own log says is in force (`parallel`, `ctxSize`, …)."""
+    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+    """The nodes of the engine pods, where nodes may be read."""
+    name_conflicts: tuple[str, ...] = ()
+    """`Kind/name` of objects that stand where a child should, and are not ours."""
+    created_errors: Mapping[tuple[str, int, str], str] = field(default_factory=dict)
+    """(target, attempt, role letter) → the API server's last refusal to create that child (quota, admission)."""

@@ -1,0 +1,70 @@
+"""What `decide` answers: results to keep, the status to write, actions to take, in that order."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from enginebench.api.v1alpha1 import BenchmarkRunStatus
+from enginebench.workflow.observed import Child, ReceivedPoint, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Make a point durable: an immutable ConfigMap, created or verified before the status tells of it."""
+
+    target: str
+    attempt: int
+    point: ReceivedPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create one child. Its name follows from (run, target, role, attempt); an existing one of ours is success."""
+
+    role: Role
+    target: str
+    attempt: int
+    node: str = ""
+    """ENGINE: bind to this node by affinity (`placement.topology: SameNode`)."""
+    gpu_product: str = ""
+    """ENGINE: require this nvidia.com/gpu.product (`SameProduct`)."""
+    points: tuple[int, ...] = ()
+    """LOAD_PLAN: indices of the points to measure."""
+    dataset_digest: str = ""
+    """LOAD_PLAN: what the data set must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one child, by name and UID, in the background."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete the run itself (ttlSecondsAfterFinished)."""
+
+
+Action = Create | Delete | DeleteRun
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A Kubernetes Event on the run; told only after the status was written."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from one observation."""
+
+    keep: tuple[Keep, ...] = ()
+    status: BenchmarkRunStatus | None = None
+    """None: the status stays as it is."""
+    actions: tuple[Action, ...] = ()
+    wake_after: timedelta | None = None
+    """Look again after this time even if nothing happens; None: only when something happens."""
+    events: tuple[Happening, ...] = ()

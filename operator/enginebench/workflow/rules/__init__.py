@@ -1,0 +1,1 @@
+"""One rule of the decision a file, each a small pure function."""
