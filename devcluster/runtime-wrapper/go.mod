@@ -1,0 +1,3 @@
+module enginebench/devcluster/runtime-wrapper
+
+go 1.24
