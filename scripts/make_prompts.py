@@ -3,10 +3,10 @@
     pip install --no-deps llama-models==0.3.0 tiktoken regex     # in an environment of its own
     python scripts/make_prompts.py
 
-The texts come from `scripts/prompts/subjects.yaml` alone, in an order drawn from a fixed seed; the counts from
-Llama 3's own tokenizer, which PyPI's llama-models ships and this repository does not. Written are
-`examples/prompts/pairs.jsonl` (the whole pairs) and the ConfigMap at the end of `examples/vllm-vs-ollama.yaml`
-(what a run needs of them: the prompts and the counts, under GuideLLM's names).
+The texts come from `scripts/prompts/subjects.yaml` alone, in an order drawn from a fixed seed; the counts
+from Llama 3's own tokenizer, which PyPI's llama-models ships and this repository does not. Written are
+`examples/prompts/pairs.jsonl` (the whole pairs) and the ConfigMap at the end of
+`examples/vllm-vs-ollama.yaml` (what a run needs: prompts and counts, under GuideLLM's names).
 """
 
 import json
@@ -51,34 +51,36 @@ def _about(subject: dict[str, Any], draw: random.Random) -> Iterator[Pair]:
     reader, friend, sender = draw.choice(READERS), *draw.sample(NAMES, 2)
     yield Pair(subject["question"], subject["answer"])
     yield Pair(
-        f"Summarise these notes on {name} in two sentences for {reader}.\n\n" + "\n".join(f"- {n}" for n in notes),
+        f"Summarise these notes on {name} in two sentences for {reader}.\n\n"
+        + "\n".join(f"- {note}" for note in notes),
         f"{notes[0]} {notes[3]}",
     )
     yield Pair(
-        f"Give me {len(notes[:5])} things worth knowing about {name}, as a numbered list without an introduction.",
+        f"Give me 5 things worth knowing about {name}, as a numbered list without an introduction.",
         "\n".join(f"{place}. {note}" for place, note in enumerate(notes[:5], 1)),
     )
     yield Pair(
         f"Write a short, friendly email from {sender} to {friend}, who has just become interested in {name}. "
         f"Pass on these three points in your own order and offer to help:\n{notes[1]} {notes[2]} {notes[4]}",
-        f"Hi {friend},\n\nHow nice to hear that you are getting into {name}! Three things that helped me: {notes[4]} "
-        f"{notes[1]} And one more, which I wish somebody had told me earlier: {notes[2]} If you get stuck, just call; "
-        f"I am happy to come over and have a look with you.\n\nBest wishes,\n{sender}",
+        f"Hi {friend},\n\nHow nice to hear that you are getting into {name}! Three things that helped me: "
+        f"{notes[4]} {notes[1]} And one more, which I wish somebody had told me earlier: {notes[2]} "
+        "If you get stuck, just call; I am happy to come over and have a look with you.\n\n"
+        f"Best wishes,\n{sender}",
     )
     yield Pair(
         f'Is this statement about {name} correct? Answer yes or no and give one reason.\n\n"{notes[5]}"',
         f"Yes. {notes[5]} It fits with what else is known: {notes[0][0].lower()}{notes[0][1:]}",
     )
     yield Pair(
-        f"Turn this text about {name} into a JSON object with the keys topic, facts (a list of strings) and count. "
-        f"Return only the JSON.\n\n{' '.join(notes[:4])}",
+        f"Turn this text about {name} into a JSON object with the keys topic, facts (a list of strings) "
+        f"and count. Return only the JSON.\n\n{' '.join(notes[:4])}",
         json.dumps({"topic": name, "facts": notes[:4], "count": 4}, indent=2),
     )
     yield Pair(
-        f"Write a newspaper column of two paragraphs about {name}: first answer a reader's letter, then add some facts. "
-        f"The letter: {subject['question']}",
-        f"A reader asks about {name}. {subject['answer']}\n\nSome more for those who want to know it exactly. "
-        + " ".join(notes),
+        f"Write a newspaper column of two paragraphs about {name}: first answer a reader's letter, "
+        f"then add some facts. The letter: {subject['question']}",
+        f"A reader asks about {name}. {subject['answer']}\n\n"
+        f"Some more for those who want to know it exactly. {' '.join(notes)}",
     )
 
 
@@ -93,25 +95,19 @@ def llama3_counter() -> tuple[str, Callable[[str], int]]:
 
 def counted(made: list[Pair], count: Callable[[str], int]) -> list[dict[str, Any]]:
     """The pairs with GuideLLM's column names; ValueError where one is longer than the experiment allows."""
-    rows = [
-        {
-            "prompt": pair.prompt,
-            "response": pair.response,
-            "prompt_tokens_count": count(pair.prompt),
-            "output_tokens_count": count(pair.response),
-        }
-        for pair in made
-    ]
-    for row in rows:
-        if max(row["prompt_tokens_count"], row["output_tokens_count"]) > MOST_TOKENS:
-            raise ValueError(f"more than {MOST_TOKENS} tokens: {row['prompt']!r}")
+    rows = []
+    for pair in made:
+        asked, answered = count(pair.prompt), count(pair.response)
+        if max(asked, answered) > MOST_TOKENS:
+            raise ValueError(f"more than {MOST_TOKENS} tokens: {pair.prompt!r}")
+        rows.append({**pair._asdict(), "prompt_tokens_count": asked, "output_tokens_count": answered})
     return rows
 
 
 def config_map(rows: list[dict[str, Any]], tokenizer: str) -> str:
     """The ConfigMap that a run's `dataset.configMap` names, as YAML with one row a line."""
-    lines = (json.dumps({k: v for k, v in row.items() if k != "response"}, ensure_ascii=False) for row in rows)
-    body = "".join(f"    {line}\n" for line in lines)
+    sent = ({key: row[key] for key in row if key != "response"} for row in rows)
+    body = "".join(f"    {json.dumps(row, ensure_ascii=False)}\n" for row in sent)
     return (
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: prompts\n  annotations:\n"
         f'    enginebench.dev/tokenizer: "{tokenizer}"\ndata:\n  prompts.jsonl: |\n{body}'
