@@ -1,0 +1,79 @@
+"""Conditions: their types, their reasons, and how one is set without losing when it last changed.
+
+Reasons are stable words that a pipeline may match.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from enginebench.api.status import Condition
+
+FINISHED = "Finished"
+"""True on every outcome: `kubectl wait --for=condition=Finished` never hangs."""
+SUCCEEDED = "Succeeded"
+"""True only if every target succeeded; Unknown until the run is finished."""
+RECONCILING = "Reconciling"
+"""kstatus: True while the run is at work."""
+STALLED = "Stalled"
+"""kstatus: True when the run ended without success and was not cancelled."""
+RESULTS_AVAILABLE = "ResultsAvailable"
+"""True from the first stored point."""
+READY = "Ready"
+"""Of a target: the engine serves the right model and has answered."""
+
+RUN_CONDITIONS = (FINISHED, SUCCEEDED, RECONCILING, STALLED, RESULTS_AVAILABLE)
+"""All of a run's conditions, present from the first write."""
+
+TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+
+PENDING = "Pending"
+RUNNING = "Running"
+SUSPENDED = "Suspended"
+COMPLETED = "Completed"
+CANCELLED = "Cancelled"
+TARGETS_FAILED = "TargetsFailed"
+NO_USABLE_POINT = "NoUsablePoint"
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+INVALID_SPEC = "InvalidSpec"
+POINTS_STORED = "PointsStored"
+NOTHING_STORED = "NothingStored"
+
+
+def get_condition(conditions: Sequence[Condition] | None, type_: str) -> Condition | None:
+    """The condition of this type, if there."""
+    return next((condition for condition in conditions or () if condition.type == type_), None)
+
+
+def is_true(conditions: Sequence[Condition] | None, type_: str) -> bool:
+    """The condition is there, and True."""
+    condition = get_condition(conditions, type_)
+    return condition is not None and condition.status == TRUE
+
+
+def set_condition(
+    conditions: Sequence[Condition] | None,
+    type_: str,
+    status: str,
+    reason: str,
+    message: str,
+    *,
+    now: datetime,
+    generation: int,
+) -> list[Condition]:
+    """The conditions with this one set, in their order, a new one last.
+
+    lastTransitionTime moves only with `status`.
+    """
+    old = get_condition(conditions, type_)
+    since = old.last_transition_time if old is not None and old.status == status else now
+    new = Condition(
+        type=type_,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=since,
+        reason=reason,
+        message=message,
+    )
+    if old is None:
+        return [*(conditions or ()), new]
+    return [new if condition.type == type_ else condition for condition in conditions or ()]

@@ -1,0 +1,313 @@
+"""What holds where a run says nothing: every default that the schema may not carry, in one place.
+
+All functions are pure; what they return is complete, so that nobody else repeats a default.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from enginebench.api.affinity import Affinity
+from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
+from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.pods import (
+    DEFAULT_GPU_RESOURCE,
+    EnvVar,
+    Gpu,
+    ModelCache,
+    PodSettings,
+    Resources,
+    Toleration,
+)
+from enginebench.api.quantity import exceeds
+from enginebench.api.spec import BenchmarkRunSpec
+from enginebench.api.workload import Request, Sampling, Warmup
+
+Api = Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"]
+Dialect = Literal["vllm", "ollama", "openai"]
+
+KEEP_ALIVE = "-1"
+"""Ollama keeps the model for ever: a run must not pay for a reload."""
+LOAD_REQUESTS = {"cpu": "500m", "memory": "512Mi"}
+"""What a load pod reserves; no limit, since a throttled client looks like a slow engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedPod:
+    """The pod settings of one target. Empty texts, tuples and mappings: nothing is set."""
+
+    gpu_count: int
+    gpu_resource: str
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    affinity: Affinity | None
+    tolerations: tuple[Toleration, ...]
+    image_pull_secrets: tuple[str, ...]
+    service_account_name: str
+    priority_class_name: str
+    runtime_class_name: str
+    scheduler_name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    env: tuple[EnvVar, ...]
+    model_cache: ModelCache | None
+    """None: an emptyDir without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedWorkload:
+    """The load that every target gets."""
+
+    api: Api
+    max_output_tokens: int
+    length_policy: Literal["AsPublished", "Matched"]
+    temperature: float
+    top_p: float
+    repetition_penalty: float
+    seed: int
+    extra_body_json: str
+    prompt_reuse: Literal["Unique", "AsIs", "Shared"]
+    shared_prefix_tokens: int
+    levels: tuple[int, ...]
+    duration_seconds: int | None
+    max_requests: int | None
+    ramp_seconds: int
+    warmup_max_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTimeouts:
+    """How long to wait for what, in seconds."""
+
+    scheduling_seconds: int
+    image_pull_seconds: int
+    model_download_seconds: int
+    startup_seconds: int
+    point_grace_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedLoadGenerator:
+    """The load pod."""
+
+    pods: int
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    node_selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSimulated:
+    """The simulated engine's settings, all of them."""
+
+    api: Literal["vLLM", "Ollama"]
+    model: str
+    slots: int
+    max_queue: int
+    prefill_microseconds_per_token: int
+    decode_step_microseconds: int
+    decode_step_microseconds_per_sequence: int
+    jitter_percent: int
+    seed: int
+
+
+def resolve_pod(spec: BenchmarkRunSpec, target: Target) -> ResolvedPod:
+    """`target.pod` over `engineDefaults`: scalars and gpu per field, env by name, maps by key, else whole."""
+    own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
+    own_gpu, base_gpu = own.gpu or _NO_GPU, base.gpu or _NO_GPU
+    count = _first(own_gpu.count, base_gpu.count)
+    if count is None:
+        count = 1 if target.engine_kind in ("vllm", "ollama") else 0
+    secrets = _first(own.image_pull_secrets, base.image_pull_secrets) or ()
+    return ResolvedPod(
+        gpu_count=count,
+        gpu_resource=own_gpu.resource or base_gpu.resource or DEFAULT_GPU_RESOURCE,
+        requests=_merged(_requests(base), _requests(own)),
+        limits=_merged(_limits(base), _limits(own)),
+        node_selector=_merged(base.node_selector, own.node_selector),
+        affinity=own.affinity or base.affinity,
+        tolerations=tuple(_first(own.tolerations, base.tolerations) or ()),
+        image_pull_secrets=tuple(secret.name for secret in secrets),
+        service_account_name=own.service_account_name or base.service_account_name or "",
+        priority_class_name=own.priority_class_name or base.priority_class_name or "",
+        runtime_class_name=own.runtime_class_name or base.runtime_class_name or "",
+        scheduler_name=own.scheduler_name or base.scheduler_name or "",
+        labels=_merged(base.labels, own.labels),
+        annotations=_merged(base.annotations, own.annotations),
+        env=tuple({variable.name: variable for variable in (*(base.env or ()), *(own.env or ()))}.values()),
+        model_cache=own.model_cache or base.model_cache,
+    )
+
+
+def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
+    """The load with every default."""
+    workload = spec.workload
+    request = workload.request or Request()
+    sampling = request.sampling or Sampling()
+    reuse = workload.dataset.prompt_reuse
+    shared = reuse.shared if reuse is not None else None
+    kind: Literal["Unique", "AsIs", "Shared"] = "Unique"
+    if reuse is not None and reuse.as_is is not None:
+        kind = "AsIs"
+    elif shared is not None:
+        kind = "Shared"
+    concurrency = workload.load.concurrency
+    return ResolvedWorkload(
+        api=request.api,
+        max_output_tokens=request.max_output_tokens,
+        length_policy=request.length_policy or _length_policy(spec),
+        temperature=float(sampling.temperature),
+        top_p=float(sampling.top_p),
+        repetition_penalty=float(sampling.repetition_penalty),
+        seed=sampling.seed,
+        extra_body_json=request.extra_body_json or "",
+        prompt_reuse=kind,
+        shared_prefix_tokens=shared.prefix_tokens if shared is not None else 0,
+        levels=tuple(concurrency.levels) if concurrency is not None else (),
+        duration_seconds=workload.duration_seconds,
+        max_requests=workload.max_requests,
+        ramp_seconds=workload.ramp_seconds,
+        warmup_max_seconds=(workload.warmup or Warmup()).max_seconds,
+    )
+
+
+def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
+    """How long to wait for what."""
+    said = spec.timeouts or Timeouts()
+    return ResolvedTimeouts(
+        scheduling_seconds=said.scheduling_seconds,
+        image_pull_seconds=said.image_pull_seconds,
+        model_download_seconds=said.model_download_seconds,
+        startup_seconds=said.startup_seconds,
+        point_grace_seconds=said.point_grace_seconds,
+    )
+
+
+def load_generator(spec: BenchmarkRunSpec) -> ResolvedLoadGenerator:
+    """The load pod. A limit is a request too, where none is given: as the API server has it."""
+    said = spec.load_generator or LoadGenerator()
+    resources = said.resources or Resources()
+    return ResolvedLoadGenerator(
+        pods=said.pods,
+        requests=_merged(LOAD_REQUESTS, resources.limits, resources.requests),
+        limits=_merged(resources.limits),
+        node_selector=_merged(said.node_selector),
+    )
+
+
+def topology(spec: BenchmarkRunSpec) -> Literal["SameNode", "SameProduct", "Any"]:
+    """How the engines' nodes relate to each other."""
+    return (spec.placement or Placement()).topology
+
+
+def dialect(target: Target) -> Dialect:
+    """Which API tells what the target serves."""
+    if target.simulated is not None:
+        return "vllm" if target.simulated.api == "vLLM" else "ollama"
+    if target.vllm is not None:
+        return "vllm"
+    return "ollama" if target.ollama is not None else "openai"
+
+
+def image(target: Target) -> str:
+    """The engine's image; empty where the operator's own (simulated) or none (endpoint) runs."""
+    if target.vllm is not None:
+        return target.vllm.image or VLLM_IMAGE
+    if target.ollama is not None:
+        return target.ollama.image or OLLAMA_IMAGE
+    return ""
+
+
+def resolve_simulated(said: Simulated) -> ResolvedSimulated:
+    """The latency model with every default."""
+    return ResolvedSimulated(
+        api=said.api,
+        model=said.model,
+        slots=_or(said.slots, 32),
+        max_queue=_or(said.max_queue, 512),
+        prefill_microseconds_per_token=_or(said.prefill_microseconds_per_token, 100),
+        decode_step_microseconds=_or(said.decode_step_microseconds, 10000),
+        decode_step_microseconds_per_sequence=_or(said.decode_step_microseconds_per_sequence, 100),
+        jitter_percent=_or(said.jitter_percent, 0),
+        seed=_or(said.seed, 0),
+    )
+
+
+def invalid_reasons(spec: BenchmarkRunSpec) -> list[str]:
+    """What is wrong though the API server could not see it, each with field and cure; empty: nothing."""
+    return [*_extra_body(spec), *_requests_above_limits(spec)]
+
+
+def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
+    text = resolve_workload(spec).extra_body_json
+    if not text:
+        return []
+    field = "spec.workload.request.extraBodyJSON"
+    try:
+        body = json.loads(text, parse_constant=_no_number)
+    except ValueError as error:
+        return [f"{field}: is not JSON ({error}): correct it"]
+    if not isinstance(body, dict):
+        return [f'{field}: must be a JSON object, such as {{"min_p": 0.1}}']
+    owned = sorted(OWN_BODY_FIELDS & body.keys())
+    return [f"{field}: {', '.join(owned)} are set by the load generator: remove them"] if owned else []
+
+
+OWN_BODY_FIELDS = frozenset({"model", "prompt", "messages", "stream", "raw"})
+"""Fields of a request's body without which it would not be the request that is measured."""
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _requests_above_limits(spec: BenchmarkRunSpec) -> list[str]:
+    found = []
+    for i, target in enumerate(spec.targets):
+        if target.endpoint is not None:
+            continue
+        pod = resolve_pod(spec, target)
+        for name, asked in pod.requests.items():
+            limit = pod.limits.get(name)
+            if limit is not None and exceeds(asked, limit):
+                found.append(
+                    f"spec.targets[{i}].pod.resources: merged with engineDefaults, the request of {name} "
+                    f"({asked}) is above its limit ({limit}): set both in the same place"
+                )
+    return found
+
+
+def _length_policy(spec: BenchmarkRunSpec) -> Literal["AsPublished", "Matched"]:
+    return "Matched" if len({dialect(target) for target in spec.targets}) > 1 else "AsPublished"
+
+
+_NOTHING = PodSettings()
+_NO_GPU = Gpu()
+
+
+_T = TypeVar("_T")
+
+
+def _first(*values: _T | None) -> _T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _requests(pod: PodSettings) -> Mapping[str, str] | None:
+    return pod.resources.requests if pod.resources is not None else None
+
+
+def _limits(pod: PodSettings) -> Mapping[str, str] | None:
+    return pod.resources.limits if pod.resources is not None else None
+
+
+def _merged(*maps: Mapping[str, str] | None) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for one in maps:
+        merged.update(one or {})
+    return merged

@@ -1,0 +1,103 @@
+"""`BenchmarkRunSpec`: one whole experiment."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from enginebench.api.base import SpecObject
+from enginebench.api.engines import Target
+from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.pods import PodSettings
+from enginebench.api.rules import Rule
+from enginebench.api.workload import Workload
+
+MOST_POINTS = 512
+"""The status holds a row for each load point, and must stay under 256 KiB."""
+
+
+def _speaks_ollama(target: Target) -> bool:
+    return target.ollama is not None or (target.simulated is not None and target.simulated.api == "Ollama")
+
+
+def _levels(spec: "BenchmarkRunSpec") -> int:
+    concurrency = spec.workload.load.concurrency
+    return len(concurrency.levels) if concurrency is not None else 0
+
+
+class BenchmarkRunSpec(SpecObject):
+    """One whole experiment: which engines, on which hardware, under which load."""
+
+    rules = (
+        Rule(
+            sentence=f"targets times load.concurrency.levels must be at most {MOST_POINTS} load points: "
+            "take fewer levels, or split the run",
+            cel="!has(self.workload.load.concurrency) || "
+            f"size(self.targets) * size(self.workload.load.concurrency.levels) <= {MOST_POINTS}",
+            holds=lambda self: len(self.targets) * _levels(self) <= MOST_POINTS,
+            field=".targets",
+        ),
+        Rule(
+            sentence="is OllamaChat or OllamaGenerate, which only Ollama knows, but not every target is "
+            "Ollama: use ChatCompletions or Completions, or split the run",
+            cel="!has(self.workload.request) || !has(self.workload.request.api) || "
+            "!(self.workload.request.api in ['OllamaChat', 'OllamaGenerate']) || "
+            "self.targets.all(t, has(t.ollama) || (has(t.simulated) && t.simulated.api == 'Ollama'))",
+            holds=lambda self: (
+                self.workload.request is None
+                or self.workload.request.api not in ("OllamaChat", "OllamaGenerate")
+                or all(map(_speaks_ollama, self.targets))
+            ),
+            field=".workload.request",
+        ),
+        Rule(
+            sentence="is less than the measuring alone takes (targets times levels times durationSeconds "
+            "plus rampSeconds): raise activeDeadlineSeconds, or measure less",
+            cel="!has(self.activeDeadlineSeconds) || !has(self.workload.durationSeconds) || "
+            "!has(self.workload.load.concurrency) || has(self.workload.maxRequests) || "
+            "size(self.targets) * size(self.workload.load.concurrency.levels) * "
+            "(self.workload.durationSeconds + self.workload.rampSeconds) <= self.activeDeadlineSeconds",
+            holds=lambda self: (
+                self.workload.duration_seconds is None
+                or self.workload.max_requests is not None
+                or len(self.targets)
+                * _levels(self)
+                * (self.workload.duration_seconds + self.workload.ramp_seconds)
+                <= self.active_deadline_seconds
+            ),
+            field=".activeDeadlineSeconds",
+        ),
+    )
+
+    targets: Annotated[
+        list[Target],
+        Field(
+            min_length=1,
+            max_length=32,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+        Rule(
+            sentence="has a name twice: give each target its own",
+            cel="self.all(x, self.exists_one(y, x.name == y.name))",
+            holds=lambda targets: len({target.name for target in targets}) == len(targets),
+        ),
+    ]
+    """The engines under test, one after another in this order."""
+    engine_defaults: PodSettings | None = None
+    """Pod settings of every target, unless its own `pod` says otherwise."""
+    workload: Workload
+    """The load that every target gets."""
+    load_generator: LoadGenerator | None = None
+    """Where the load comes from."""
+    placement: Placement | None = None
+    """How the engines' nodes relate to each other."""
+    timeouts: Timeouts | None = None
+    """How long to wait before a target has failed."""
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=2592000)] = 86400
+    """The run ends after this time, with what it has. It does not tick while the run is suspended."""
+    suspend: bool = False
+    """true frees the GPU; false goes on at the next load point. May change at any time."""
+    cancel: bool = False
+    """true ends the run for good and keeps what was measured. May change, one way."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315360000)] | None = None
+    """As in a Job: the run itself is deleted this long after its end, with its results. Kept where absent.
+    May change at any time."""

@@ -1,0 +1,97 @@
+"""Scalars of the contract that several objects share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from enginebench.api.rules import Rule, matches
+
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+
+Decimal = Annotated[
+    str,
+    Field(min_length=1, max_length=16),
+    matches("[0-9]+([.][0-9]+)?", 'must be a decimal in quotes, such as "0.5"'),
+]
+"""A decimal number as a string, so that no tool rounds it."""
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    matches(
+        f"{_DNS_LABEL}([.]{_DNS_LABEL})*",
+        "must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', "
+        "beginning and ending with a letter or digit",
+    ),
+]
+"""The name of an object in the cluster."""
+
+Key = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    matches("[-._a-zA-Z0-9]+", "must be a key of a Secret or ConfigMap: letters, digits, '-', '_' and '.'"),
+]
+"""A key in a Secret's or ConfigMap's data."""
+
+LabelValue = Annotated[
+    str,
+    Field(max_length=63),
+    matches(
+        _LABEL_VALUE,
+        "must be a label value: at most 63 letters, digits, '-', '_' and '.', "
+        "beginning and ending with a letter or digit",
+    ),
+]
+
+Quantity = Annotated[
+    str,
+    Field(min_length=1, max_length=32),
+    matches(
+        "([0-9]+|[0-9]+[.][0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?",
+        'must be a Kubernetes quantity that is not negative, in quotes, such as "4", "500m" or "32Gi"',
+    ),
+]
+"""An amount of a resource."""
+
+Image = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    matches(
+        "([a-zA-Z0-9][-a-zA-Z0-9.]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+        "(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[a-f0-9]{64})?",
+        "must be a container image such as docker.io/vllm/vllm-openai:v0.9.1",
+    ),
+]
+
+ModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=256),
+    matches(
+        "[^-\\s]\\S*",
+        "must be the model's name as the engine knows it, without blanks and not beginning with '-'",
+    ),
+]
+
+Seed = Annotated[int, Field(ge=0, le=2147483647)]
+
+NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=32)]
+
+
+def at_most(limit: float, sentence: str) -> Rule:
+    """A decimal string is not above `limit`."""
+    return Rule(
+        sentence=sentence,
+        # A text that is no decimal breaks another rule; an error of double() would hide its sentence.
+        cel=f"!self.matches('^[0-9]+([.][0-9]+)?$') || double(self) <= {float(limit)}",
+        holds=lambda value: float(value) <= limit,
+    )
+
+
+def above_zero(sentence: str) -> Rule:
+    """A decimal string is greater than 0."""
+    return Rule(
+        sentence=sentence,
+        cel="!self.matches('^[0-9]+([.][0-9]+)?$') || double(self) > 0.0",
+        holds=lambda value: float(value) > 0,
+    )

@@ -1,0 +1,214 @@
+"""The contract: `BenchmarkRun`, enginebench.dev/v1alpha1; `crd` generates the CRD from these classes."""
+
+import re
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from enginebench.api.affinity import Affinity
+from enginebench.api.base import Object, Time, camel
+from enginebench.api.engines import (
+    OLLAMA_IMAGE,
+    OWN_VLLM_ARGS,
+    VLLM_IMAGE,
+    Endpoint,
+    EngineKind,
+    Ollama,
+    Simulated,
+    Target,
+    Vllm,
+)
+from enginebench.api.execution import LoadGenerator, NativeGenerator, Placement, Timeouts
+from enginebench.api.pods import (
+    DEFAULT_GPU_RESOURCE,
+    RESERVED_ENV,
+    ConfigMapKeyRef,
+    EmptyDirCache,
+    EnvVar,
+    EnvVarSource,
+    Gpu,
+    LocalRef,
+    ModelCache,
+    PersistentVolumeClaimCache,
+    PodSettings,
+    Resources,
+    SecretKeyRef,
+    Toleration,
+)
+from enginebench.api.rules import Rule, refuse_broken
+from enginebench.api.spec import BenchmarkRunSpec
+from enginebench.api.status import (
+    ActiveTime,
+    AtLeast,
+    Attempt,
+    BenchmarkRunStatus,
+    Condition,
+    DataRef,
+    DownloadStatus,
+    EngineStatus,
+    FigureValue,
+    GpuStatus,
+    Peak,
+    PercentileStatus,
+    PlacementStatus,
+    PointLoad,
+    PointRequests,
+    PointStatus,
+    Progress,
+    Resolved,
+    ResolvedDataset,
+    Results,
+    Summary,
+    SummaryColumns,
+    TargetStatus,
+    Timings,
+)
+from enginebench.api.workload import (
+    ChatMessage,
+    Concurrency,
+    Dataset,
+    InlineDataset,
+    InlineRow,
+    Load,
+    PromptReuse,
+    PromptsAsIs,
+    Request,
+    Sampling,
+    SharedPrefix,
+    SyntheticDataset,
+    UniquePrompts,
+    Warmup,
+    Workload,
+)
+
+GROUP = "enginebench.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "BenchmarkRun"
+PLURAL = "benchmarkruns"
+
+_NAME = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+MOST_NAME = 52
+
+
+class ObjectMeta(Object):
+    """What the operator reads of an object's metadata."""
+
+    model_config = ConfigDict(alias_generator=camel, populate_by_name=True, extra="ignore")
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+NAME_RULE = Rule(
+    sentence="must begin with a lower-case letter, hold only lower-case letters, digits and '-' (not at the "
+    f"end), and be at most {MOST_NAME} characters long: the run's children are named after it",
+    cel=f"self.metadata.name.size() <= {MOST_NAME} && self.metadata.name.matches('^{_NAME.pattern}$')",
+    holds=lambda run: len(run.metadata.name) <= MOST_NAME and _NAME.fullmatch(run.metadata.name) is not None,
+    field=".metadata.name",
+)
+
+
+class BenchmarkRun(Object):
+    """One experiment: each engine is deployed in turn and loaded; the figures end in the status."""
+
+    model_config = ConfigDict(
+        alias_generator=camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    metadata: ObjectMeta
+    spec: BenchmarkRunSpec
+    """The experiment. It does not change but for suspend, cancel and ttlSecondsAfterFinished."""
+    status: BenchmarkRunStatus = Field(default_factory=BenchmarkRunStatus)
+    """What the run does, and what came out."""
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        refuse_broken((NAME_RULE,), self)
+        return self
+
+
+__all__ = [
+    "API_VERSION",
+    "DEFAULT_GPU_RESOURCE",
+    "GROUP",
+    "KIND",
+    "OLLAMA_IMAGE",
+    "OWN_VLLM_ARGS",
+    "PLURAL",
+    "RESERVED_ENV",
+    "VERSION",
+    "VLLM_IMAGE",
+    "ActiveTime",
+    "Affinity",
+    "AtLeast",
+    "Attempt",
+    "BenchmarkRun",
+    "BenchmarkRunSpec",
+    "BenchmarkRunStatus",
+    "ChatMessage",
+    "Concurrency",
+    "Condition",
+    "ConfigMapKeyRef",
+    "DataRef",
+    "Dataset",
+    "DownloadStatus",
+    "EmptyDirCache",
+    "Endpoint",
+    "EngineKind",
+    "EngineStatus",
+    "EnvVar",
+    "EnvVarSource",
+    "FigureValue",
+    "Gpu",
+    "GpuStatus",
+    "InlineDataset",
+    "InlineRow",
+    "Load",
+    "LoadGenerator",
+    "LocalRef",
+    "ModelCache",
+    "NativeGenerator",
+    "ObjectMeta",
+    "Ollama",
+    "Peak",
+    "PercentileStatus",
+    "PersistentVolumeClaimCache",
+    "Placement",
+    "PlacementStatus",
+    "PodSettings",
+    "PointLoad",
+    "PointRequests",
+    "PointStatus",
+    "Progress",
+    "PromptReuse",
+    "PromptsAsIs",
+    "Request",
+    "Resolved",
+    "ResolvedDataset",
+    "Resources",
+    "Results",
+    "Sampling",
+    "SecretKeyRef",
+    "SharedPrefix",
+    "Simulated",
+    "Summary",
+    "SummaryColumns",
+    "SyntheticDataset",
+    "Target",
+    "TargetStatus",
+    "Timeouts",
+    "Timings",
+    "Toleration",
+    "UniquePrompts",
+    "Vllm",
+    "Warmup",
+    "Workload",
+]

@@ -1,0 +1,225 @@
+"""The load: which prompts, how they are asked, by how many users, for how long."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from enginebench.api.base import SpecObject
+from enginebench.api.pods import ConfigMapKeyRef
+from enginebench.api.rules import Rule, exactly_one, unique
+from enginebench.api.types import Decimal, Seed, above_zero, at_most
+
+Tokens = Annotated[int, Field(ge=1, le=1048576)]
+
+
+class ChatMessage(SpecObject):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    """Who speaks."""
+    content: Annotated[str, Field(max_length=65536)]
+    """What is said."""
+
+
+class InlineRow(SpecObject):
+    """One request."""
+
+    rules = (exactly_one("prompt", "messages"),)
+
+    prompt: Annotated[str, Field(min_length=1, max_length=65536)] | None = None
+    """A text; the only user message where a chat API is asked."""
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=64)] | None = None
+    """A conversation, for the chat APIs."""
+    prompt_tokens: Tokens | None = None
+    """Tokens of the prompt, where known."""
+    output_tokens: Tokens | None = None
+    """Tokens of the answer to ask for, where less than request.maxOutputTokens."""
+
+
+class InlineDataset(SpecObject):
+    """Rows written into the run."""
+
+    rows: Annotated[list[InlineRow], Field(min_length=1, max_length=1000)]
+    """The requests, taken in turn, again from the first after the last."""
+
+
+class SyntheticDataset(SpecObject):
+    """Prompts made from a seed: the same on every machine."""
+
+    rows: Annotated[int, Field(ge=1, le=100000)] = 1000
+    """How many different prompts."""
+    prompt_tokens: Annotated[int, Field(ge=1, le=131072)]
+    """Words of each prompt, which most tokenizers count as about as many tokens."""
+    output_tokens: Tokens
+    """Tokens of each answer to ask for."""
+    seed: Seed = 0
+    """Another seed gives other prompts."""
+
+
+class UniquePrompts(SpecObject):
+    """A salt opens every prompt, so that no prefix cache answers."""
+
+
+class PromptsAsIs(SpecObject):
+    """Prompts as they stand; marked CacheInfluenced where rows repeat."""
+
+
+class SharedPrefix(SpecObject):
+    """All prompts begin alike, on purpose."""
+
+    prefix_tokens: Annotated[int, Field(ge=1, le=131072)]
+    """Length of the common beginning."""
+
+
+class PromptReuse(SpecObject):
+    """Whether an engine may answer from what it has seen before."""
+
+    rules = (exactly_one("unique", "asIs", "shared"),)
+
+    unique: UniquePrompts | None = None
+    """No prompt begins like another."""
+    as_is: PromptsAsIs | None = None
+    """As the data set has them."""
+    shared: SharedPrefix | None = None
+    """All begin alike."""
+
+
+class Dataset(SpecObject):
+    """The prompts."""
+
+    rules = (exactly_one("inline", "configMap", "synthetic"),)
+
+    inline: InlineDataset | None = None
+    """Rows written here."""
+    config_map: ConfigMapKeyRef | None = None
+    """A JSONL file in a ConfigMap, each line an object with prompt (or messages), and where they are known
+    prompt_tokens_count and output_tokens_count."""
+    synthetic: SyntheticDataset | None = None
+    """Prompts made from a seed."""
+    prompt_reuse: PromptReuse | None = None
+    """Whether caches may help. unique where absent."""
+
+
+class Sampling(SpecObject):
+    """How tokens are chosen. Always sent in full."""
+
+    temperature: Annotated[Decimal, at_most(2, "must not be above 2")] = "0"
+    """0 takes the likeliest token."""
+    top_p: Annotated[
+        Decimal, at_most(1, "must not be above 1"), above_zero("must be above 0: 1 considers every token")
+    ] = "1"
+    """Share of the probability that is considered."""
+    repetition_penalty: Annotated[
+        Decimal, at_most(2, "must not be above 2"), above_zero("must be above 0: 1 is no penalty")
+    ] = "1"
+    """1 is none. Ollama's OpenAI routes cannot set it: its own (OllamaChat, OllamaGenerate) can."""
+    seed: Seed = 0
+    """Seed of the engine's sampler."""
+
+
+class Request(SpecObject):
+    """How the prompts are asked."""
+
+    api: Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"] = "ChatCompletions"
+    """The route: /v1/chat/completions, /v1/completions, or Ollama's /api/chat and /api/generate (raw)."""
+    max_output_tokens: Annotated[int, Field(ge=1, le=131072)] = 256
+    """No answer is longer."""
+    length_policy: Literal["AsPublished", "Matched"] | None = None
+    """AsPublished: engines that can are told to ignore the end of sequence. Matched: none is, so that all do
+    the same work. Where absent: Matched if the targets are of several kinds of engine, else AsPublished."""
+    sampling: Sampling | None = None
+    """How tokens are chosen; greedily where absent."""
+    extra_body_json: (
+        Annotated[
+            str,
+            Field(max_length=16384),
+            Rule(
+                sentence='must be a JSON object, such as {"min_p": 0.1}',
+                cel="self == '' || (self.startsWith('{') && self.endsWith('}'))",
+                holds=lambda body: body == "" or (body.startswith("{") and body.endswith("}")),
+            ),
+        ]
+        | None
+    ) = None
+    """A JSON object that is merged into the body of every request."""
+
+
+class Concurrency(SpecObject):
+    """A closed loop: each user sends the next request when the answer is complete."""
+
+    levels: Annotated[
+        list[Annotated[int, Field(ge=1, le=4096)]],
+        Field(min_length=1, max_length=128),
+        unique("has a level twice: each level may stand only once"),
+    ]
+    """Numbers of simultaneous users, each a load point, in this order."""
+
+
+class Load(SpecObject):
+    """The load points."""
+
+    rules = (exactly_one("concurrency"),)
+
+    concurrency: Concurrency | None = None
+    """By the number of simultaneous users."""
+
+
+class Warmup(SpecObject):
+    """Before each load point, at its own load, until every user has had one answer."""
+
+    max_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+    """It ends after this time even so, which is said. 0: no warm-up."""
+
+
+class Workload(SpecObject):
+    """The load that every target gets."""
+
+    rules = (
+        Rule(
+            sentence="durationSeconds or maxRequests must be set: a load point would never end",
+            cel="has(self.durationSeconds) || has(self.maxRequests)",
+            holds=lambda self: self.duration_seconds is not None or self.max_requests is not None,
+            field=".durationSeconds",
+        ),
+        Rule(
+            sentence="must be at least the highest of load.concurrency.levels, or so many users are never "
+            "busy at once: raise maxRequests, or use durationSeconds",
+            cel="!has(self.maxRequests) || !has(self.load.concurrency) || "
+            "self.load.concurrency.levels.all(level, level <= self.maxRequests)",
+            holds=lambda self: (
+                self.max_requests is None
+                or self.load.concurrency is None
+                or max(self.load.concurrency.levels) <= self.max_requests
+            ),
+            field=".maxRequests",
+        ),
+        Rule(
+            sentence="has rows with messages, which need a chat API: set request.api to ChatCompletions or "
+            "OllamaChat, or give a prompt instead of messages",
+            cel="!has(self.request) || !has(self.request.api) || "
+            "!(self.request.api in ['Completions', 'OllamaGenerate']) || !has(self.dataset.inline) || "
+            "self.dataset.inline.rows.all(row, !has(row.messages))",
+            holds=lambda self: (
+                self.request is None
+                or self.request.api not in ("Completions", "OllamaGenerate")
+                or self.dataset.inline is None
+                or all(row.messages is None for row in self.dataset.inline.rows)
+            ),
+            field=".dataset.inline",
+        ),
+    )
+
+    dataset: Dataset
+    """The prompts."""
+    request: Request | None = None
+    """How they are asked."""
+    load: Load
+    """How many users ask."""
+    duration_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
+    """How long each load point is measured."""
+    max_requests: Annotated[int, Field(ge=1, le=10000000)] | None = None
+    """How many requests of each load point are measured, at most."""
+    ramp_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
+    """Users start evenly over this time. Equal users that start at once would go on in lock step."""
+    warmup: Warmup | None = None
+    """Requests before the measured ones."""
