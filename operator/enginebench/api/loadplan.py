@@ -21,12 +21,12 @@ class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     """Base of everything that goes between the operator and its load pods."""
 
 
-class Message(Wire, kw_only=True):
+class Message(Wire, frozen=True, kw_only=True):
     role: str
     content: str
 
 
-class Row(Wire, kw_only=True):
+class Row(Wire, frozen=True, kw_only=True):
     """One request of the data set: a prompt or chat messages, with known token counts where they are known."""
 
     prompt: str | None = None
@@ -35,7 +35,7 @@ class Row(Wire, kw_only=True):
     output_tokens: int | None = None
 
 
-class SyntheticRows(Wire, kw_only=True):
+class SyntheticRows(Wire, frozen=True, kw_only=True):
     """Prompts of `prompt_tokens` words made from `seed`; the same seed gives the same rows on every machine."""
 
     rows: int
@@ -44,7 +44,7 @@ class SyntheticRows(Wire, kw_only=True):
     seed: int = 0
 
 
-class DatasetPlan(Wire, kw_only=True):
+class DatasetPlan(Wire, frozen=True, kw_only=True):
     """Exactly one of `rows`, `file` and `synthetic`."""
 
     rows: tuple[Row, ...] | None = None
@@ -55,14 +55,14 @@ class DatasetPlan(Wire, kw_only=True):
     """SHA-256 that the rows must have (`sha256:…`); empty: not known yet."""
 
 
-class SamplingPlan(Wire, kw_only=True):
+class SamplingPlan(Wire, frozen=True, kw_only=True):
     temperature: float = 0.0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     seed: int = 0
 
 
-class RequestPlan(Wire, kw_only=True):
+class RequestPlan(Wire, frozen=True, kw_only=True):
     api: Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"] = "ChatCompletions"
     max_output_tokens: int
     ignore_eos: bool = False
@@ -72,7 +72,7 @@ class RequestPlan(Wire, kw_only=True):
     """A JSON object merged into every request body."""
 
 
-class PointPlan(Wire, kw_only=True):
+class PointPlan(Wire, frozen=True, kw_only=True):
     """One load point: `concurrency` simultaneous users."""
 
     index: int
@@ -80,7 +80,7 @@ class PointPlan(Wire, kw_only=True):
     concurrency: int
 
 
-class LoadPlan(Wire, kw_only=True):
+class LoadPlan(Wire, frozen=True, kw_only=True):
     """Everything one load pod does: which engine, which rows, which points, in this order."""
 
     run_uid: str

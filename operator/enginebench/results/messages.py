@@ -9,7 +9,7 @@ import msgspec
 from enginebench.api.loadplan import Wire
 
 
-class Progress(Wire, kw_only=True):
+class Progress(Wire, frozen=True, kw_only=True):
     """Where the pod stands; thinned to about one a second, lost without harm."""
 
     stage: str
@@ -22,7 +22,7 @@ class Progress(Wire, kw_only=True):
     bytes_total: int | None = None
 
 
-class DatasetReport(Wire, kw_only=True):
+class DatasetReport(Wire, frozen=True, kw_only=True):
     """The data set as the pod read it; `errors` name line and reason, the first 20 of them."""
 
     rows: int
@@ -31,7 +31,7 @@ class DatasetReport(Wire, kw_only=True):
     errors: tuple[str, ...] = ()
 
 
-class EngineReport(Wire, kw_only=True):
+class EngineReport(Wire, frozen=True, kw_only=True):
     """The engine has answered: what it serves, asked of it, and that a real completion came back."""
 
     served_model: str
@@ -41,18 +41,18 @@ class EngineReport(Wire, kw_only=True):
     """Latency of the verifying completion, which pays for lazy loading."""
     model_download_seconds: float | None = None
     model_download_bytes: int | None = None
-    effective: dict[str, str | int | float | bool] = {}
+    effective: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     """What is in force as far as the engine's API tells: contextLength, sizeBytes, sizeVramBytes, …"""
     at: float = 0.0
 
 
-class Censored(Wire, kw_only=True):
+class Censored(Wire, frozen=True, kw_only=True):
     """A quantile that was not reached: the true value is at least this."""
 
     at_least: float
 
 
-class Figure(Wire, kw_only=True):
+class Figure(Wire, frozen=True, kw_only=True):
     """Nearest-rank percentiles of one figure, in milliseconds, with how many samples they rest on."""
 
     count: int
@@ -64,7 +64,7 @@ class Figure(Wire, kw_only=True):
     censored: int = 0
 
 
-class RequestCounts(Wire, kw_only=True):
+class RequestCounts(Wire, frozen=True, kw_only=True):
     """Requests started in the window, by how they ended when the drain was over."""
 
     succeeded: int = 0
@@ -72,7 +72,7 @@ class RequestCounts(Wire, kw_only=True):
     incomplete: int = 0
 
 
-class Evidence(Wire, kw_only=True):
+class Evidence(Wire, frozen=True, kw_only=True):
     """What the verdict on a point is made from."""
 
     interrupted: bool = False
@@ -87,17 +87,17 @@ class Evidence(Wire, kw_only=True):
     replayed: int = 0
     """Requests sent again because a kept connection was reset before any byte of the response."""
     tokens_per_event: float | None = None
-    token_source: str = "usage"
+    token_source: str = "usage"  # noqa: S105  # tokens of text, not a secret
     """`usage` (the server's own count) or `events`."""
     client_cpu_percent: float | None = None
     loop_lag_p99: float | None = None
     """Lateness of the load generator's own loop, milliseconds."""
-    errors: dict[str, int] = {}
+    errors: dict[str, int] = msgspec.field(default_factory=dict)
     """Error texts with how often they came, the 8 most frequent."""
-    finish_reasons: dict[str, int] = {}
+    finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class PointReport(Wire, kw_only=True):
+class PointReport(Wire, frozen=True, kw_only=True):
     """One load point as measured."""
 
     index: int
@@ -118,7 +118,7 @@ class PointReport(Wire, kw_only=True):
     prompt_tokens_mean: float | None = None
     output_tokens_mean: float | None = None
     evidence: Evidence
-    histograms: dict[str, bytes] = {}
+    histograms: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Per figure the whole distribution, in `results.histogram`'s own format."""
     series: bytes = b""
     """Per-second counts over the window, in `results.series`' own format; the step is recorded in it."""
@@ -126,7 +126,7 @@ class PointReport(Wire, kw_only=True):
     generator_version: str = ""
 
 
-class Failure(Wire, kw_only=True):
+class Failure(Wire, frozen=True, kw_only=True):
     """The pod gives up, and why; always followed by `End`."""
 
     reason: str
@@ -135,7 +135,7 @@ class Failure(Wire, kw_only=True):
     message: str
 
 
-class End(Wire, kw_only=True):
+class End(Wire, frozen=True, kw_only=True):
     """The last message: how many points were sent. Its absence means that something is missing."""
 
     points: int
