@@ -143,6 +143,15 @@ class ReceivedPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point that lies in a data ConfigMap of this run, though the status does not tell of it yet."""
+
+    target: str
+    attempt: int
+    point: ReceivedPoint
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """All that one load pod has said so far, by its log."""
 
@@ -161,6 +170,10 @@ class Heard:
     """When the engine's report or the last point arrived, by the operator's clock."""
     last_lines: tuple[str, ...] = ()
     """The newest lines of the log that are not frames: what a crashed pod said."""
+
+
+SILENCE = Heard()
+"""What is heard of a pod that has not been listened to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,8 @@ class Observed:
     pods: tuple[PodView, ...] = ()
     heard: Mapping[str, Heard] = field(default_factory=dict)
     """By UID of the load pod; a pod that is not in here has not been listened to yet."""
+    stored: tuple[StoredPoint, ...] = ()
+    """Points that an earlier pass made durable without living to tell: only those with no row in the status."""
     engine_facts: Mapping[str, Mapping[str, str | int | float | bool]] = field(default_factory=dict)
     """By UID of the engine pod: what its own log says is in force (`parallel`, `ctxSize`, …)."""
     nodes: Mapping[str, NodeView] = field(default_factory=dict)

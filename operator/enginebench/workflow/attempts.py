@@ -1,0 +1,131 @@
+"""A target's attempts in one pass: what has become known of the newest one, whether it ends, whether one begins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from enginebench.api.resolve import resolve_workload, timeouts
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, Target
+from enginebench.workflow import readback
+from enginebench.workflow.names import child_name
+from enginebench.workflow.observed import KIND_OF, Observed
+from enginebench.workflow.problem import AGAIN, COMPLETED, DISRUPTIONS, MOST_DISRUPTIONS, SUSPENDED, Problem
+from enginebench.workflow.rules import children
+from enginebench.workflow.rules.attempt_end import end_of_attempt
+from enginebench.workflow.target import TargetView, view
+from enginebench.workflow.verdicts import outcome_of_points
+
+REFUSAL_GRACE = timedelta(seconds=60)
+"""A quota may be freed, a webhook may come back."""
+ATTEMPTS_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A target and its attempts as this pass leaves them."""
+
+    view: TargetView
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def newest(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def open(self) -> bool:
+        return self.newest is not None and self.newest.end_time is None
+
+    def with_rows(self, rows: Sequence[PointStatus]) -> "Draft":
+        return replace(self, view=replace(self.view, rows=tuple(r for r in rows if r.target == self.view.name)))
+
+    @property
+    def end(self) -> Problem | None:
+        """How the target ended: Completed, its failure, or what stopped it; None while there is more to do."""
+        newest = self.newest
+        if newest is None or newest.end_time is None:
+            return None
+        reason = newest.reason or COMPLETED
+        if reason not in AGAIN:
+            return Problem(reason, newest.message or "")
+        if not self.view.missing:
+            return outcome_of_points(self.view.rows)
+        tail = [a.reason for a in self.attempts[-MOST_DISRUPTIONS:]]
+        if len(tail) == MOST_DISRUPTIONS and all(r in DISRUPTIONS for r in tail):
+            return Problem(
+                "TooManyDisruptions",
+                f"{MOST_DISRUPTIONS} attempts in a row were disrupted, the last one so: {newest.message}",
+            )
+        return None
+
+
+def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], now: datetime, stop: Problem | None) -> Draft:
+    """The target with what has become known of its newest attempt, which is ended if it has come to its end."""
+    assert seen.spec is not None  # a target comes from a spec
+    planned = tuple(range(len(resolve_workload(seen.spec).levels)))
+    mine = tuple(row for row in rows if row.target == spec.name)
+    target = view(seen, spec, mine, planned, timeouts(seen.spec))
+    attempts = tuple(target.status.attempts or ())
+    if target.attempt is None:
+        return Draft(target, attempts)
+    newest = readback.attempt_facts(target, target.attempt, readback.engine_status(seen, target))
+    if target.open and (problem := _why_end(seen, target, now, stop)) is not None:
+        newest = newest.model_copy(
+            update={"end_time": now, "reason": problem.reason, "message": problem.message or None}
+        )
+    return Draft(target, (*attempts[:-1], newest))
+
+
+def _why_end(seen: Observed, target: TargetView, now: datetime, stop: Problem | None) -> Problem | None:
+    assert seen.spec is not None
+    assert target.attempt is not None  # only open attempts are asked about
+    problem = end_of_attempt(target, now)
+    if problem is not None and problem.reason == COMPLETED:
+        return outcome_of_points(target.rows)
+    if problem is not None:
+        return problem
+    if stop is not None:
+        return stop
+    if seen.spec.suspend:
+        return Problem(SUSPENDED, "suspended by spec.suspend")
+    return conflict(seen, target.name, target.attempt.number) or _creation_refused(seen, target, now)
+
+
+def start_next(
+    seen: Observed,
+    spec: BenchmarkRunSpec,
+    ready: bool,
+    drafts: Sequence[Draft],
+    stop: Problem | None,
+    now: datetime,
+) -> list[Draft]:
+    """The first target that has not ended gets an attempt, once the GPU is free and nothing forbids it."""
+    drafts = list(drafts)
+    if stop is not None or spec.suspend or not ready or any(d.open for d in drafts):
+        return drafts
+    for i, d in enumerate(drafts):
+        if d.end is not None:
+            continue
+        if not children.busy(seen):
+            number = d.newest.number + 1 if d.newest is not None else 1
+            attempts = (*d.attempts, Attempt(number=number, start_time=now))[-ATTEMPTS_KEPT:]
+            drafts[i] = replace(d, attempts=attempts)
+        break
+    return drafts
+
+
+def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
+    for role, kind in KIND_OF.items():
+        name = f"{kind}/{child_name(seen.name, seen.uid, role, target, attempt)}"
+        if name in seen.name_conflicts:
+            return Problem("NameConflict", f"{name} exists and does not belong to this run. Delete it, and run again.")
+    return None
+
+
+def _creation_refused(seen: Observed, target: TargetView, now: datetime) -> Problem | None:
+    attempt = target.attempt
+    if attempt is None or attempt.start_time is None or now - attempt.start_time < REFUSAL_GRACE:
+        return None
+    for role, kind in KIND_OF.items():
+        if said := seen.created_errors.get((target.name, attempt.number, role.value)):
+            return Problem("CreationRefused", f"The API server refuses to create the {kind} of {target.name}: {said}")
+    return None

@@ -1,0 +1,139 @@
+"""The decision: one observation and the time in, one plan out. Read `decide` as a checklist.
+
+Nothing is remembered between passes but what the status and the children say, so that an operator killed between
+any two calls of the API changes nothing in the outcome.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from enginebench.api import conditions as c
+from enginebench.api.resolve import invalid_reasons, timeouts
+from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
+from enginebench.workflow.attempts import Draft, conflict, draft, start_next
+from enginebench.workflow.events import happenings
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.outcome import outcome_of_run
+from enginebench.workflow.plan import Plan
+from enginebench.workflow.problem import CANCELLED, DEADLINE_EXCEEDED, Problem
+from enginebench.workflow.rules.actions import actions
+from enginebench.workflow.rules.after_the_end import after_the_end
+from enginebench.workflow.rules.clock import tick, used
+from enginebench.workflow.rules.collect import collect, supersede
+from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
+from enginebench.workflow.status import Facts, compose
+from enginebench.workflow.target_status import target_status
+
+LOOK_AGAIN = timedelta(seconds=10)
+"""A pass at least this often while a run is active: time-outs need no event."""
+LOOK_SOON = timedelta(seconds=2)
+"""While something is being cleared or about to settle."""
+
+
+def decide(seen: Observed, now: datetime) -> Plan:
+    """What follows from `seen` at `now`: results to keep, the status, actions, Events, when to look again."""
+    if seen.deleting is not None:
+        return Plan()
+    if c.is_true(seen.status.conditions, c.FINISHED):
+        return after_the_end(seen, now)
+    if seen.spec is None:
+        return _refused(seen, now)
+
+    rows, keep = collect(seen)
+    dataset = dataset_state(seen, timeouts(seen.spec), now)
+    active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
+    stop = _why_stop(seen, seen.spec, dataset, active, now)
+
+    drafts = [draft(seen, target, rows, now, stop) for target in seen.spec.targets]
+    rows = supersede(rows, {d.view.name: d.attempts for d in drafts})
+    drafts = [d.with_rows(rows) for d in drafts]
+    drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
+
+    outcome = outcome_of_run(seen, drafts, stop, now)
+    targets = [target_status(seen, d, stop, now) for d in drafts]
+    facts = Facts(
+        targets=targets,
+        rows=rows,
+        points_total=sum(len(d.view.planned) for d in drafts),
+        active=tick(active, counting=False, now=now) if outcome is not None else active,
+        dataset=dataset.read,
+        suspended=seen.spec.suspend and stop is None,
+        outcome=outcome,
+        doing=_doing(targets, dataset, stop),
+        waiting=_waiting(drafts),
+    )
+    status = compose(seen, facts, now)
+    return Plan(
+        keep=keep,
+        status=None if status == seen.status else status,
+        actions=tuple(actions(seen, dataset, drafts, stop, now)),
+        wake_after=None if outcome is not None and not seen.children else _wake(seen, drafts),
+        events=happenings(seen.status, status),
+    )
+
+
+def _refused(seen: Observed, now: datetime) -> Plan:
+    """The object fits no model: an older or laxer CRD let it in. Nothing was or will be created."""
+    problem = Problem(
+        "InvalidSpec",
+        f"The spec is not valid: {seen.spec_error} Delete the run, correct it, and apply it again.",
+    )
+    facts = Facts(targets=(), rows=seen.status.points or (), points_total=0, active=ActiveTime(), outcome=problem)
+    status = compose(seen, facts, now)
+    return Plan(status=status, events=happenings(seen.status, status))
+
+
+def _why_stop(
+    seen: Observed, spec: BenchmarkRunSpec, dataset: DatasetState, active: ActiveTime, now: datetime
+) -> Problem | None:
+    """What ends the whole run before its targets have ended."""
+    if wrong := invalid_reasons(spec):
+        return Problem("InvalidSpec", " ".join(wrong) + " Delete the run, correct it, and apply it again.")
+    if spec.cancel:
+        return Problem(CANCELLED, "The run was cancelled by spec.cancel; what was measured is kept.")
+    if dataset.problem is not None:
+        return dataset.problem
+    if dataset.prepare and (taken := conflict(seen, RUN, ATTEMPT)) is not None:
+        return taken
+    if used(active, now) >= timedelta(seconds=spec.active_deadline_seconds):
+        return Problem(
+            DEADLINE_EXCEEDED,
+            f"The run was active for spec.activeDeadlineSeconds ({spec.active_deadline_seconds} s); "
+            "what was measured is kept.",
+        )
+    return None
+
+
+def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
+    """The deadline's clock stands still while the run is suspended or its engine waits for admission."""
+    return not spec.suspend and not any(pod.gated for pod in seen.pods)
+
+
+def _doing(targets: Sequence[TargetStatus], dataset: DatasetState, stop: Problem | None) -> str:
+    """The run's message while it lasts: `target: what it does`."""
+    if stop is not None:
+        return f"ending: {stop.message}"
+    if dataset.prepare and not dataset.ready:
+        return "reading and checking the data set"
+    ended = ("Succeeded", "Failed", "Skipped", "Cancelled")
+    current = next((t for t in targets if t.phase not in ended), None)
+    if current is None:
+        return "freeing the GPU and clearing up"
+    if current.phase == "Waiting" and not current.message:
+        return f"{current.name}: waits for the engine before it to be gone"
+    return f"{current.name}: {current.message or current.phase}"
+
+
+def _waiting(drafts: Sequence[Draft]) -> bool:
+    """The open attempt's engine has no node yet."""
+    for d in drafts:
+        pod = d.view.engine
+        if d.open and pod is not None and pod.scheduled_at is None and not pod.over:
+            return pod.gated or bool(pod.unschedulable)
+    return False
+
+
+def _wake(seen: Observed, drafts: Sequence[Draft]) -> timedelta:
+    clearing = any(child.deleting is not None for child in seen.children) or not any(d.open for d in drafts)
+    settling = any(d.open and d.view.heard.failure is not None for d in drafts)
+    return LOOK_SOON if clearing or settling else LOOK_AGAIN

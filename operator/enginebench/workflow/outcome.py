@@ -1,0 +1,46 @@
+"""How the run ends: when every target has ended or something stopped it, and nothing is left on the cluster."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from enginebench.workflow.attempts import Draft
+from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.problem import CANCELLED, COMPLETED, DEADLINE_EXCEEDED, Problem
+from enginebench.workflow.rules import children
+from enginebench.workflow.verdicts import usable
+
+CLEARING_LIMIT = timedelta(seconds=120)
+"""Children that will not go (a node that does not answer) hold the end of the run no longer than this."""
+
+
+def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None, now: datetime) -> Problem | None:
+    """The run's end: every target has one, or something stopped it, and what it held is free again."""
+    ends = [draft.end for draft in drafts]
+    all_ended = all(end is not None for end in ends)
+    if (not all_ended and stop is None) or any(draft.open for draft in drafts):
+        return None
+    if not _cleared(seen, drafts, now):
+        return None
+    if not all_ended and stop is not None:
+        return stop
+    stopped = next((e for e in ends if e is not None and e.reason in (CANCELLED, DEADLINE_EXCEEDED)), None)
+    if stopped is not None:
+        return stopped
+    failed = [(d.view.name, e) for d, e in zip(drafts, ends, strict=True) if e is not None and e.reason != COMPLETED]
+    if not failed:
+        points = sum(len(draft.view.planned) for draft in drafts)
+        return Problem(COMPLETED, f"All {len(drafts)} targets and {points} load points are measured.")
+    told = " ".join(f"{name}: {end.reason}: {end.message}" for name, end in failed)
+    nothing = not any(usable(row) for draft in drafts for row in draft.view.rows)
+    if nothing and all(end.reason in ("EveryRequestFailed", "NoUsablePoint") for _, end in failed):
+        return Problem("NoUsablePoint", f"No usable load point was measured. {told}")
+    return Problem("TargetsFailed", f"{len(failed)} of {len(drafts)} targets failed. {told}")
+
+
+def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
+    """Nothing is left on the cluster but the results; what will not go is waited for only so long."""
+    if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen):
+        return True
+    ends = [draft.newest.end_time for draft in drafts if draft.newest is not None and draft.newest.end_time is not None]
+    since = max(ends, default=seen.status.start_time or now)
+    return now - since >= CLEARING_LIMIT and not any(draft.open for draft in drafts)

@@ -1,0 +1,63 @@
+"""What a target is doing, in one word and one sentence, read off its children. Nothing is decided from it."""
+
+from datetime import datetime
+
+from enginebench.workflow.observed import PodView
+from enginebench.workflow.target import TargetView
+
+Phase = tuple[str, str]
+"""(phase, message)"""
+
+
+def phase_of_open(target: TargetView, now: datetime, points_total: int) -> Phase:
+    """The step at which the open attempt stands, its message made for people who wait."""
+    if target.has_engine and (early := _before_it_runs(target.engine, now)) is not None:
+        return early
+    heard = target.heard
+    if heard.engine is None:
+        return _before_it_answers(target)
+    if heard.ended:
+        return "Collecting", "all load points are measured"
+    progress = heard.progress
+    if progress is not None and progress.stage in ("WarmingUp", "Loading", "Draining"):
+        phase = "WarmingUp" if progress.stage == "WarmingUp" else "Loading"
+        return phase, progress.message or f"load point of {points_total}"
+    return "WarmingUp", "the engine serves the right model"
+
+
+def _before_it_runs(pod: PodView | None, now: datetime) -> Phase | None:
+    if pod is None:
+        return "Scheduling", "creating the engine's pod"
+    if pod.gated:
+        return "Queued", f"pod {pod.name} waits to be admitted"
+    if pod.scheduled_at is None:
+        waited = int((now - pod.created).total_seconds())
+        said = f": {pod.unschedulable}" if pod.unschedulable else ""
+        return (
+            "Scheduling",
+            f"pod {pod.name} waits for a node{said}" if waited < 1 or said else f"pod {pod.name} waits for a node",
+        )
+    if pod.started_at is None and pod.terminated is None:
+        waiting = pod.waiting
+        if waiting is not None and waiting.reason not in ("ContainerCreating", "PodInitializing"):
+            return "PullingImage", f"{waiting.reason}: {waiting.message or pod.image}"
+        trouble = next((t for t in pod.troubles if t.reason.startswith("Failed")), None)
+        return (
+            "PullingImage",
+            trouble.message if trouble is not None else f"pulling {pod.image} to node {pod.node}",
+        )
+    return None
+
+
+def _before_it_answers(target: TargetView) -> Phase:
+    progress = target.heard.progress
+    if progress is None:
+        load = target.load
+        if load is not None and load.waiting is not None and load.waiting.reason != "ContainerCreating":
+            return "Starting", f"load pod {load.name}: {load.waiting.reason}: {load.waiting.message}"
+        return "Starting", "the engine starts"
+    if progress.stage == "DownloadingModel":
+        return "DownloadingModel", progress.message or "downloading the model"
+    if progress.stage == "Verifying":
+        return "Verifying", progress.message or "asking the engine what it serves"
+    return "Starting", progress.message or "waiting for the engine to answer"

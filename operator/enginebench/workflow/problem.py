@@ -1,0 +1,28 @@
+"""Why an attempt ended: one word that a pipeline may match, one sentence that a person can act on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason (stable, CamelCase) and a message that says what is wrong, where, and what to do."""
+
+    reason: str
+    message: str
+
+
+COMPLETED = "Completed"
+"""Every point was measured. Whether that is a success is the target's verdict."""
+
+SUSPENDED = "Suspended"
+CANCELLED = "Cancelled"
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+
+DISRUPTIONS = frozenset({"EngineDeleted", "EngineEvicted", "LoadPodDeleted", "LoadPodEvicted", "EngineChanged"})
+"""A pod was taken away, or another engine came back: nothing failed, so the target goes on in a new attempt."""
+
+AGAIN = DISRUPTIONS | {SUSPENDED}
+"""After these the target's missing points are measured in a new attempt."""
+
+MOST_DISRUPTIONS = 5
+"""As many attempts in a row as the status keeps; then the target fails rather than try for ever."""

@@ -1,0 +1,105 @@
+"""What really ran: the engine's own words, its pod and its node, put together for the status."""
+
+import hashlib
+from datetime import datetime
+
+from enginebench.api.resolve import resolve_pod
+from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, Timings
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.target import TargetView
+
+GPU_PRODUCT = "nvidia.com/gpu.product"
+DRIVER_LABELS = ("nvidia.com/cuda.driver-version.full", "nvidia.com/gpu.driver-version")
+"""GPU feature discovery names the driver in the first; older ones spell it in parts."""
+MIB = 1024 * 1024
+
+
+def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
+    """The engine of the newest attempt; what an earlier pass read stays where nothing newer is known."""
+    heard, pod, known = target.heard.engine, target.engine, target.status.engine
+    if heard is None and (pod is None or not pod.image_id):
+        return known
+    new = EngineStatus() if known is None or not _same_attempt(target) else known.model_copy()
+    if pod is not None:
+        new.image_id = pod.image_id or new.image_id
+        new.node = pod.node or new.node
+        new.gpu = _gpu(seen, target) or new.gpu
+    if heard is not None:
+        new.version = heard.version or new.version
+        new.served_model = heard.served_model
+        new.model_digest = heard.model_digest or new.model_digest
+    facts = dict(new.effective or {})
+    facts.update(heard.effective if heard is not None else {})
+    facts.update(seen.engine_facts.get(pod.uid, {}) if pod is not None else {})
+    new.effective = facts or None
+    return new
+
+
+def fingerprint(target: TargetView, engine: EngineStatus | None) -> str | None:
+    """A digest of what served: points of two attempts count together only where it is equal. None: not known yet."""
+    if engine is None or target.heard.engine is None or (target.has_engine and not engine.image_id):
+        return None
+    product = engine.gpu.product if engine.gpu is not None else ""
+    parts = (engine.image_id, engine.version, engine.served_model, engine.model_digest, engine.node, product)
+    return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:16]
+
+
+def timings(target: TargetView) -> Timings | None:
+    """How long each step of the start took, as far as it is known."""
+    pod, heard, known = target.engine, target.heard.engine, target.status.timings
+    if pod is None and heard is None:
+        return known
+    new = known.model_copy() if known is not None and _same_attempt(target) else Timings()
+    if pod is not None and pod.scheduled_at is not None:
+        new.scheduled_seconds = _seconds(pod.created, pod.scheduled_at)
+        if pod.started_at is not None:
+            new.image_pull_seconds = _seconds(pod.scheduled_at, pod.started_at)
+    if heard is not None:
+        new.model_download_seconds = _rounded(heard.model_download_seconds)
+        if pod is not None and pod.started_at is not None:
+            whole = heard.at - pod.started_at.timestamp() - (heard.model_download_seconds or 0.0)
+            new.startup_seconds = _rounded(max(0.0, whole))
+    return new
+
+
+def download(target: TargetView) -> DownloadStatus | None:
+    """Bytes of the model that is being pulled, in steps of a MiB or a percent: the status is not written for each."""
+    progress = target.heard.progress
+    if not target.open or progress is None or progress.stage != "DownloadingModel" or progress.bytes_done is None:
+        return None
+    step = max(MIB, (progress.bytes_total or 0) // 100)
+    done = progress.bytes_done if progress.bytes_done == progress.bytes_total else progress.bytes_done // step * step
+    return DownloadStatus(bytes_done=done, bytes_total=progress.bytes_total)
+
+
+def attempt_facts(target: TargetView, attempt: Attempt, engine: EngineStatus | None) -> Attempt:
+    """The attempt with what has become known of it: the engine pod's UID and the fingerprint. Set once."""
+    update: dict[str, str] = {}
+    if attempt.pod_uid is None and target.engine is not None:
+        update["pod_uid"] = target.engine.uid
+    if attempt.fingerprint is None and (print_ := fingerprint(target, engine)) is not None:
+        update["fingerprint"] = print_
+    return attempt.model_copy(update=update) if update else attempt
+
+
+def _same_attempt(target: TargetView) -> bool:
+    """What the status says of the engine is of this attempt, or there was only one."""
+    return target.attempt is not None and (target.attempt.number == 1 or target.attempt.fingerprint is not None)
+
+
+def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
+    assert seen.spec is not None  # a target comes from a spec
+    count = resolve_pod(seen.spec, target.spec).gpu_count
+    if not count:
+        return None
+    labels = seen.nodes[target.engine.node].labels if target.engine and target.engine.node in seen.nodes else {}
+    driver = next((labels[name] for name in DRIVER_LABELS if name in labels), None)
+    return GpuStatus(product=labels.get(GPU_PRODUCT), count=count, driver=driver)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return round((end - start).total_seconds(), 1)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

@@ -1,0 +1,54 @@
+"""What to create and what to delete, in that order of thought: children of ended attempts go, the open one's come."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from enginebench.api.resolve import topology
+from enginebench.api.v1alpha1 import Attempt
+from enginebench.workflow.attempts import Draft
+from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.plan import Action, Create
+from enginebench.workflow.problem import Problem
+from enginebench.workflow.rules import children
+from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState
+
+
+def actions(
+    seen: Observed, dataset: DatasetState, drafts: Sequence[Draft], stop: Problem | None, now: datetime
+) -> Iterator[Action]:
+    """Children of ended attempts go, those of the open one come."""
+    open_: set[tuple[str, int]] = set()
+    ended_at: dict[tuple[str, int], datetime] = {}
+    for draft in drafts:
+        for attempt in draft.attempts:
+            if attempt.end_time is None:
+                open_.add((draft.view.name, attempt.number))
+            else:
+                ended_at[draft.view.name, attempt.number] = attempt.end_time
+    preparing = dataset.prepare and not dataset.ready and stop is None
+    if preparing:
+        open_.add((RUN, ATTEMPT))
+    for target, number in dict.fromkeys((ch.target, ch.attempt) for ch in seen.children if ch.role is not Role.DATA):
+        if (target, number) not in open_:
+            yield from children.leftovers(seen, target, number, ended_at.get((target, number), now), now)
+    if preparing and not (seen.spec and seen.spec.suspend):
+        yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
+    for draft in drafts:
+        if draft.open and draft.newest is not None:
+            roles = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
+            yield from children.missing(seen, _wanted(seen, draft, draft.newest, dataset), roles)
+
+
+def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetState) -> Create:
+    """What the children of the open attempt have in common."""
+    assert seen.spec is not None  # a target comes from a spec
+    placement, wish = seen.status.placement, topology(seen.spec)
+    return Create(
+        role=Role.ENGINE,
+        target=draft.view.name,
+        attempt=attempt.number,
+        node=(placement.node or "") if placement is not None and wish == "SameNode" else "",
+        gpu_product=(placement.gpu_product or "") if placement is not None and wish == "SameProduct" else "",
+        points=draft.view.missing,
+        dataset_digest=(dataset.read.digest or "") if dataset.read is not None else "",
+    )

@@ -1,0 +1,186 @@
+"""Has the open attempt come to its end? The rules in their order; the first that speaks decides."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from enginebench.workflow.problem import COMPLETED, Problem
+from enginebench.workflow.rules.pod_end import engine_died, load_pod_died
+from enginebench.workflow.rules.pod_start import stuck
+from enginebench.workflow.target import TargetView
+
+SETTLE = timedelta(seconds=5)
+"""A dead engine and its failing requests reach us by different ways: the kubelet gets this long to tell first."""
+JOB_GRACE = timedelta(seconds=120)
+"""A Job whose pod cannot be created (quota, admission) is given up after this."""
+SILENCE_LIMIT = timedelta(seconds=60)
+"""A load pod speaks about once a second; beyond this and the point's grace it hangs."""
+
+Rule = Callable[[TargetView, datetime], Problem | None]
+
+
+def end_of_attempt(target: TargetView, now: datetime) -> Problem | None:
+    """Why the open attempt ends now, or None while it goes on."""
+    for rule in RULES:
+        if (problem := rule(target, now)) is not None:
+            return problem
+    return None
+
+
+def engine_exited(target: TargetView, _: datetime) -> Problem | None:
+    """A bare pod that is over though nobody asked: a crash, unless all points were in before."""
+    pod = target.engine
+    if pod is None or not pod.over or pod.deleting is not None or pod.disrupted:
+        return None
+    if _all_heard(target) and pod.terminated is not None and _last_point_ended(target) < pod.terminated.at.timestamp():
+        return None
+    return engine_died(pod)
+
+
+def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
+    """Evicted, preempted, its node lost, or deleted by somebody: not the engine's fault."""
+    if not target.has_engine or target.attempt is None:
+        return None
+    pod = target.engine
+    if pod is None:
+        if target.attempt.pod_uid is None:
+            return None
+        return Problem("EngineDeleted", "The engine's pod is gone, and it was not the operator that deleted it.")
+    if pod.disrupted:
+        return Problem("EngineEvicted", f"Engine pod {pod.name} was taken from node {pod.node}: {pod.disrupted}.")
+    if pod.deleting is not None:
+        return Problem("EngineDeleted", f"Engine pod {pod.name} was deleted, and not by the operator.")
+    return None
+
+
+def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
+    """The load pod said why it cannot go on. If the engine died of it, its pod tells more in a moment."""
+    failure = target.heard.failure
+    if failure is None or failure.reason == "Interrupted":
+        return None
+    if target.has_engine and _settling(target, now):
+        return None
+    return Problem(failure.reason, failure.message)
+
+
+def all_measured(target: TargetView, now: datetime) -> Problem | None:
+    """Every planned point is in: the end, unless the last ones only show that the engine has died."""
+    if target.missing or not (target.heard.ended or _nothing_more_to_hear(target)):
+        return None
+    newest = target.heard.points[-1].report if target.heard.points else None
+    if newest is not None and newest.requests.succeeded == 0 and target.has_engine and _settling(target, now):
+        return None
+    return Problem(COMPLETED, "")
+
+
+def points_missing(target: TargetView, _: datetime) -> Problem | None:
+    """The load pod has done what it was told, and yet a point is missing."""
+    if not _all_heard(target):
+        return None
+    if any(row.validity == "Superseded" and row.index in target.missing for row in target.rows):
+        return Problem(
+            "EngineChanged",
+            "The engine is not the one that served the earlier attempt: its points are measured again.",
+        )
+    indices = ", ".join(str(i) for i in target.missing)
+    return Problem("ResultsMissing", f"The load pod ended its work without the load points {indices}. Run again.")
+
+
+def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
+    """No node, no image, no volume, no Secret; or it runs, and does not answer in time."""
+    pod = target.engine
+    if pod is None:
+        return None
+    if (problem := stuck(pod, now, target.timeouts)) is not None:
+        return problem
+    if pod.started_at is None or target.heard.engine is not None or target.rows_of_attempt:
+        return None
+    stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
+    limit = target.timeouts.startup_seconds
+    if stage != "Waiting" and target.spec.engine_kind == "ollama":
+        limit += target.timeouts.model_download_seconds
+    if now - pod.started_at < timedelta(seconds=limit):
+        return None
+    said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
+    return Problem(
+        "StartupTimeout",
+        f"The engine in pod {pod.name} served no completion within {limit} s of its start.{said} Look at the engine's "
+        "log (kubectl logs, while it starts), or raise spec.timeouts.startupSeconds.",
+    )
+
+
+def load_taken_away(target: TargetView, _: datetime) -> Problem | None:
+    """The load pod was evicted or deleted by somebody."""
+    pod, job = target.load, target.load_job
+    if pod is not None and pod.disrupted:
+        return Problem("LoadPodEvicted", f"Load pod {pod.name} was taken from node {pod.node}: {pod.disrupted}.")
+    if pod is not None and pod.deleting is not None:
+        return Problem("LoadPodDeleted", f"Load pod {pod.name} was deleted, and not by the operator.")
+    if pod is None and job is not None and job.failed:
+        return Problem("LoadPodDeleted", f"The pod of Job {job.name} is gone: {job.failed}.")
+    if pod is None and job is None and target.rows_of_attempt:
+        return Problem("LoadPodDeleted", "The load Job is gone, and it was not the operator that deleted it.")
+    return None
+
+
+def load_died(target: TargetView, _: datetime) -> Problem | None:
+    """Its container ended before its work did. First everything that it wrote is read."""
+    pod = target.load
+    if pod is None or not pod.over or target.heard.ended or not target.heard.exhausted:
+        return None
+    return load_pod_died(pod, target.heard.last_lines)
+
+
+def load_stuck(target: TargetView, now: datetime) -> Problem | None:
+    """It cannot be created, cannot start, or has fallen silent."""
+    pod, job = target.load, target.load_job
+    if pod is None:
+        if job is None or now - job.created < JOB_GRACE:
+            return None
+        return Problem(
+            "LoadPodNotCreated",
+            f"Job {job.name} has had no pod for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
+        )
+    if (problem := stuck(pod, now, target.timeouts)) is not None:
+        return Problem(problem.reason, f"Load pod: {problem.message}")
+    heard = target.heard
+    if heard.engine is None or heard.heard_at is None or heard.ended:
+        return None
+    limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
+    if now - heard.heard_at < limit:
+        return None
+    return Problem(
+        "LoadPodSilent",
+        f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
+        "and run again.",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    engine_exited,
+    engine_taken_away,
+    load_gave_up,
+    all_measured,
+    load_taken_away,
+    load_died,
+    points_missing,
+    engine_stuck,
+    load_stuck,
+)
+
+
+def _all_heard(target: TargetView) -> bool:
+    return target.heard.ended and target.heard.failure is None
+
+
+def _nothing_more_to_hear(target: TargetView) -> bool:
+    """All points were collected, but the load pod (and with it its word) is gone: there is nothing to wait for."""
+    return target.load is None or target.heard.exhausted
+
+
+def _last_point_ended(target: TargetView) -> float:
+    return max((p.report.ended_at for p in target.heard.points), default=0.0)
+
+
+def _settling(target: TargetView, now: datetime) -> bool:
+    at = target.heard.milestone_at or target.heard.heard_at
+    return at is not None and now - at < SETTLE

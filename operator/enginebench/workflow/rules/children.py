@@ -1,0 +1,74 @@
+"""Which children there should be: what to create for the open attempt, what to delete of an ended one."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
+from enginebench.workflow.plan import Action, Create, Delete
+
+LAST_WORDS = timedelta(seconds=30)
+"""A load pod that was told to end may close its point for this long while the engine still serves it."""
+
+WITH_ENGINE = (Role.SERVICE, Role.LOAD_PLAN, Role.ENGINE, Role.LOAD)
+"""In this order: a load pod whose plan is not there would wait in a failed mount."""
+WITHOUT_ENGINE = (Role.LOAD_PLAN, Role.LOAD)
+
+
+def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator[Create]:
+    """What the attempt of `create` lacks; `create` carries what they have in common."""
+    there = {c.role for c in seen.children if c.target == create.target and c.attempt == create.attempt}
+    for role in roles:
+        if role not in there:
+            yield Create(
+                role=role,
+                target=create.target,
+                attempt=create.attempt,
+                node=create.node,
+                gpu_product=create.gpu_product,
+                points=create.points,
+                dataset_digest=create.dataset_digest,
+            )
+
+
+def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:
+    """Deletes of an ended attempt: the load first, so that it closes its point; the engine when that is done."""
+    mine = [c for c in seen.children if c.target == target and c.attempt == attempt and c.role is not Role.DATA]
+    load = next((p for p in seen.pods if p.role is Role.LOAD and p.target == target and p.attempt == attempt), None)
+    job = next((c for c in mine if c.role is Role.LOAD), None)
+    if job is not None:
+        yield from _delete(job)
+    if load is None or _spoken(load, seen.heard.get(load.uid, SILENCE)) or now - ended_at >= LAST_WORDS:
+        for child in mine:
+            if child is not job:
+                yield from _delete(child)
+
+
+def busy(seen: Observed) -> bool:
+    """An engine may still hold a GPU, or a load pod of an ended attempt may still have something to say."""
+    for pod in seen.pods:
+        if pod.role is Role.ENGINE and not pod.over and not _unreachable(seen, pod):
+            return True
+        if pod.role is Role.LOAD and pod.target and not _silent(seen, pod):
+            return True
+    return False
+
+
+def _silent(seen: Observed, pod: PodView) -> bool:
+    heard = seen.heard.get(pod.uid, SILENCE)
+    return heard.ended or heard.exhausted or pod.started_at is None or _unreachable(seen, pod)
+
+
+def _unreachable(seen: Observed, pod: PodView) -> bool:
+    """On a node that does not answer a pod can be Terminating for ever; nobody knows more, so nobody waits."""
+    node = seen.nodes.get(pod.node)
+    return pod.deleting is not None and node is not None and not node.ready
+
+
+def _spoken(load: PodView, heard: Heard) -> bool:
+    """The load pod has nothing left to say that needs the engine."""
+    return heard.ended or heard.exhausted or load.over or heard.engine is None
+
+
+def _delete(child: Child) -> Iterator[Delete]:
+    if child.deleting is None:
+        yield Delete(child)

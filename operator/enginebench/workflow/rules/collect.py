@@ -1,0 +1,140 @@
+"""From what the load pods said to rows of the status, each point once, and which rows still count."""
+
+from collections.abc import Mapping, Sequence
+
+from enginebench.api.resolve import resolve_workload
+from enginebench.api.v1alpha1 import (
+    AtLeast,
+    Attempt,
+    PercentileStatus,
+    PointLoad,
+    PointRequests,
+    PointStatus,
+)
+from enginebench.results.messages import Censored, Figure, PointReport
+from enginebench.workflow.names import child_name
+from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role
+from enginebench.workflow.plan import Keep
+from enginebench.workflow.problem import AGAIN
+from enginebench.workflow.verdicts import judge_point
+
+Key = tuple[str, int, int]
+"""(target, attempt, index): a point belongs to exactly one attempt."""
+
+DETAILED_POINTS = 200
+"""The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone."""
+
+MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted"})
+"""A point with one of these is measured again when its attempt was cut off through no fault of its own."""
+
+
+def collect(seen: Observed) -> tuple[list[PointStatus], tuple[Keep, ...]]:
+    """All rows, old and new, and the new points that must be durable before the status tells of them."""
+    rows = {(row.target, row.attempt, row.index): row for row in seen.status.points or ()}
+    keep: list[Keep] = []
+    ended = _engine_ends(seen)
+    for stored in seen.stored:
+        key = (stored.target, stored.attempt, stored.point.report.index)
+        rows.setdefault(key, _row(seen, key, stored.point, ended.get(key[:2])))
+    for pod in seen.pods:
+        if pod.role is not Role.LOAD or not pod.target:
+            continue
+        for received in seen.heard.get(pod.uid, SILENCE).points:
+            key = (pod.target, pod.attempt, received.report.index)
+            engine_end = ended.get(key[:2])
+            if key not in rows:
+                keep.append(Keep(pod.target, pod.attempt, received))
+                rows[key] = _row(seen, key, received, engine_end)
+            elif engine_end is not None and _verdict_changes(rows[key], received.report, engine_end):
+                rows[key] = _row(seen, key, received, engine_end)
+    return _in_order(seen, rows), tuple(keep)
+
+
+def supersede(rows: Sequence[PointStatus], attempts: Mapping[str, Sequence[Attempt]]) -> list[PointStatus]:
+    """The rows, those marked that a later attempt measures again: cut off, or served by another engine."""
+    return [
+        row.model_copy(update={"validity": "Superseded"})
+        if row.validity != "Superseded" and _superseded(row, attempts.get(row.target, ()))
+        else row
+        for row in rows
+    ]
+
+
+def _superseded(row: PointStatus, attempts: Sequence[Attempt]) -> bool:
+    own = next((a for a in attempts if a.number == row.attempt), None)
+    if own is None:
+        return False
+    if own.reason in AGAIN and MEASURED_AGAIN & set(row.reasons or ()):
+        return True
+    newest = next((a for a in reversed(attempts) if a.fingerprint), None)
+    return newest is not None and bool(own.fingerprint) and own.fingerprint != newest.fingerprint
+
+
+def _engine_ends(seen: Observed) -> dict[tuple[str, int], float]:
+    """(target, attempt) → when the engine's container ended, Unix seconds, at the latest: the kubelet cuts them off."""
+    return {
+        (pod.target, pod.attempt): pod.terminated.at.timestamp() + 1.0
+        for pod in seen.pods
+        if pod.role is Role.ENGINE and pod.terminated is not None
+    }
+
+
+def _verdict_changes(row: PointStatus, report: PointReport, engine_end: float) -> bool:
+    return engine_end <= report.ended_at and "EngineRestarted" not in (row.reasons or ())
+
+
+def _in_order(seen: Observed, rows: Mapping[Key, PointStatus]) -> list[PointStatus]:
+    targets = {target.name: i for i, target in enumerate(seen.spec.targets if seen.spec else ())}
+    return sorted(rows.values(), key=lambda row: (targets.get(row.target, len(targets)), row.index, row.attempt))
+
+
+def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | None) -> PointStatus:
+    target, attempt, index = key
+    report = received.report
+    verdict = judge_point(report, engine_ended_at=engine_end)
+    detailed = _points_planned(seen) <= DETAILED_POINTS
+    return PointStatus(
+        target=target,
+        attempt=attempt,
+        index=index,
+        repeat=report.repeat,
+        load=PointLoad(concurrency=report.concurrency),
+        validity=verdict.validity,
+        reasons=list(verdict.reasons) or None,
+        message=(verdict.message or None) if detailed else None,
+        requests=PointRequests(
+            succeeded=report.requests.succeeded,
+            errored=report.requests.errored,
+            incomplete=report.requests.incomplete,
+        ),
+        requests_per_second=round(report.requests_per_second, 3),
+        output_tokens_per_second=round(report.output_tokens_per_second, 3),
+        ttft_milliseconds=_percentiles(report.ttft),
+        itl_milliseconds=_percentiles(report.itl),
+        tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
+        request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
+        data=child_name(seen.name, seen.uid, Role.DATA, target, attempt, index),
+    )
+
+
+def _points_planned(seen: Observed) -> int:
+    return len(seen.spec.targets) * len(resolve_workload(seen.spec).levels) if seen.spec is not None else 0
+
+
+def _percentiles(figure: Figure) -> PercentileStatus | None:
+    if not figure.count:
+        return None
+    return PercentileStatus(
+        count=figure.count,
+        p50=_value(figure.p50),
+        p90=_value(figure.p90),
+        p95=_value(figure.p95),
+        p99=_value(figure.p99),
+        censored=figure.censored or None,
+    )
+
+
+def _value(value: float | Censored | None) -> float | AtLeast | None:
+    if isinstance(value, Censored):
+        return AtLeast(at_least=round(value.at_least, 3))
+    return None if value is None else round(value, 3)

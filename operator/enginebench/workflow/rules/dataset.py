@@ -1,0 +1,78 @@
+"""The data set is read and checked by a Job without a GPU before any engine is created."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from enginebench.api.resolve import ResolvedTimeouts
+from enginebench.api.v1alpha1 import ResolvedDataset
+from enginebench.workflow.observed import SILENCE, Observed, PodView, Role
+from enginebench.workflow.problem import Problem
+from enginebench.workflow.rules.pod_end import load_pod_died
+from enginebench.workflow.rules.pod_start import stuck
+
+RUN = ""
+"""The target that the run's own children name."""
+ATTEMPT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """`ready`: engines may be created. `read`: what is known of the rows. `problem`: the run cannot go on."""
+
+    ready: bool
+    prepare: bool = False
+    """A Job must read it first."""
+    read: ResolvedDataset | None = None
+    problem: Problem | None = None
+
+
+def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> DatasetState:
+    """Where the data set stands; inline and synthetic rows are read by the load pods themselves."""
+    assert seen.spec is not None  # an object that fits no model never gets here
+    known = seen.status.resolved.dataset if seen.status.resolved is not None else None
+    if known is not None:
+        return DatasetState(ready=True, read=known)
+    said = next((h.dataset for h in seen.heard.values() if h.dataset is not None), None)
+    read = ResolvedDataset(rows=said.rows, digest=said.digest) if said is not None else None
+    source = seen.spec.workload.dataset.config_map
+    if said is not None and said.errors:
+        where = f"ConfigMap {source.name}, key {source.key}" if source is not None else "spec.workload.dataset"
+        lines = "; ".join(said.errors)
+        return DatasetState(
+            ready=False, problem=Problem("DatasetInvalid", f"The data set ({where}) is refused: {lines}")
+        )
+    if source is None:
+        return DatasetState(ready=True, read=read)
+    if read is not None:
+        return DatasetState(ready=True, read=read)
+    return DatasetState(ready=False, prepare=True, problem=_problem(seen, timeouts, now))
+
+
+def _problem(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> Problem | None:
+    pod = next((p for p in seen.pods if p.role is Role.LOAD and p.target == RUN), None)
+    if pod is None:
+        job = next((c for c in seen.children if c.role is Role.LOAD and c.target == RUN), None)
+        if job is not None and job.failed:
+            return Problem(
+                "PrepareFailed",
+                f"The pod of Job {job.name}, which reads the data set, is gone: {job.failed}. Run again.",
+            )
+        return None
+    heard = seen.heard.get(pod.uid, SILENCE)
+    if heard.failure is not None:
+        return Problem(heard.failure.reason, heard.failure.message)
+    if pod.over and heard.exhausted:
+        return Problem("PrepareFailed", load_pod_died(pod, heard.last_lines).message)
+    return _not_found(seen, pod, now, timeouts)
+
+
+def _not_found(seen: Observed, pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem | None:
+    problem = stuck(pod, now, timeouts)
+    source = seen.spec.workload.dataset.config_map if seen.spec is not None else None
+    if problem is None or problem.reason != "VolumeNotFound" or source is None:
+        return problem
+    return Problem(
+        "DatasetNotFound",
+        f"spec.workload.dataset.configMap: ConfigMap {source.name} with key {source.key} is not there in namespace "
+        f"{seen.namespace}. Create it, and run again. ({problem.message})",
+    )

@@ -1,0 +1,146 @@
+"""Observed facts to the status that people, pipelines and dashboards read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from enginebench.api import conditions as c
+from enginebench.api.v1alpha1 import (
+    ActiveTime,
+    BenchmarkRunStatus,
+    Condition,
+    DataRef,
+    PlacementStatus,
+    PointStatus,
+    Progress,
+    Resolved,
+    ResolvedDataset,
+    Results,
+    TargetStatus,
+)
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
+from enginebench.workflow.summary import summarize
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one pass found out; the status follows from it and from what it said before."""
+
+    targets: Sequence[TargetStatus]
+    rows: Sequence[PointStatus]
+    points_total: int
+    active: ActiveTime
+    dataset: ResolvedDataset | None = None
+    suspended: bool = False
+    outcome: Problem | None = None
+    """Set when the run is over: Completed, or why it did not succeed."""
+    doing: str = ""
+    """What is happening now, for the message."""
+    waiting: bool = False
+    """The engine waits for a node or for admission."""
+
+
+def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
+    """The whole status, from the first write on with all conditions."""
+    old = seen.status
+    over = facts.outcome is not None
+    return BenchmarkRunStatus(
+        observed_generation=seen.generation,
+        phase=_phase(facts),
+        message=_message(facts),
+        start_time=old.start_time or now,
+        completion_time=(old.completion_time or now) if over else None,
+        active=facts.active,
+        progress=_progress(facts),
+        conditions=_conditions(seen, facts, now),
+        placement=_placement(seen, facts),
+        targets=list(facts.targets),
+        points=list(facts.rows) or None,
+        summary=summarize(facts.targets),
+        results=_results(facts),
+        resolved=Resolved(dataset=facts.dataset) if facts.dataset is not None else None,
+    )
+
+
+def _phase(facts: Facts) -> str:
+    if facts.outcome is not None:
+        return {COMPLETED: "Completed", CANCELLED: "Cancelled"}.get(facts.outcome.reason, "Failed")
+    if facts.suspended:
+        return "Suspended"
+    if facts.waiting:
+        return "Queued"
+    started = any(target.attempts for target in facts.targets)
+    return "Running" if started else "Pending"
+
+
+def _message(facts: Facts) -> str:
+    if facts.outcome is not None:
+        return facts.outcome.message
+    if facts.suspended:
+        return f"suspended; set spec.suspend to false to go on. {facts.doing}".strip()
+    return facts.doing
+
+
+def _progress(facts: Facts) -> Progress:
+    done = len({(row.target, row.index) for row in facts.rows if row.validity != "Superseded"})
+    ended = sum(1 for target in facts.targets if target.phase in ("Succeeded", "Failed", "Skipped", "Cancelled"))
+    return Progress(
+        targets_done=ended,
+        targets_total=len(facts.targets),
+        points_done=done,
+        points_total=facts.points_total,
+        percent=100 * done // facts.points_total if facts.points_total else 0,
+    )
+
+
+def _conditions(seen: Observed, facts: Facts, now: datetime) -> list[Condition]:
+    conditions: list[Condition] = list(seen.status.conditions or ())
+    for type_, status, reason, message in _truths(facts):
+        conditions = c.set_condition(conditions, type_, status, reason, message, now=now, generation=seen.generation)
+    return conditions
+
+
+def _truths(facts: Facts) -> Sequence[tuple[str, str, str, str]]:
+    """(type, status, reason, message) of every condition, always all of them."""
+    outcome = facts.outcome
+    results = (
+        ("True", "PointsStored", f"{len(facts.rows)} load points are stored.")
+        if facts.rows
+        else ("False", "NoPointYet", "No load point has been measured.")
+    )
+    if outcome is None:
+        doing = facts.doing or "starting"
+        reason = "Suspended" if facts.suspended else "Running"
+        return (
+            (c.FINISHED, "False", reason, _message(facts) or doing),
+            (c.SUCCEEDED, "Unknown", reason, "The run has not ended."),
+            (c.RECONCILING, "True", reason, _message(facts) or doing),
+            (c.STALLED, "False", reason, ""),
+            (c.RESULTS_AVAILABLE, *results),
+        )
+    succeeded = outcome.reason == COMPLETED
+    stalled = not succeeded and outcome.reason != CANCELLED
+    return (
+        (c.FINISHED, "True", outcome.reason, outcome.message),
+        (c.SUCCEEDED, "True" if succeeded else "False", outcome.reason, outcome.message),
+        (c.RECONCILING, "False", outcome.reason, ""),
+        (c.STALLED, "True" if stalled else "False", outcome.reason, outcome.message if stalled else ""),
+        (c.RESULTS_AVAILABLE, *results),
+    )
+
+
+def _placement(seen: Observed, facts: Facts) -> PlacementStatus | None:
+    """The first engine's node and GPU product, kept: the later engines are bound to them."""
+    if seen.status.placement is not None:
+        return seen.status.placement
+    for target in facts.targets:
+        if target.engine is not None and target.engine.node:
+            product = target.engine.gpu.product if target.engine.gpu is not None else None
+            return PlacementStatus(node=target.engine.node, gpu_product=product)
+    return None
+
+
+def _results(facts: Facts) -> Results | None:
+    refs = [DataRef(config_map=row.data) for row in facts.rows if row.data]
+    return Results(data=refs) if refs else None

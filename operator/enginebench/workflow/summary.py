@@ -1,0 +1,80 @@
+"""The outcome in one object: the best target at its peak, beside the others, in figures and in a sentence."""
+
+from collections.abc import Sequence
+
+from enginebench.api.v1alpha1 import AtLeast, Peak, Summary, SummaryColumns, TargetStatus
+
+FigureValue = float | AtLeast | None
+SIMULATED = "(SIMULATED)"
+THREE_DIGITS = 100
+
+
+def summarize(targets: Sequence[TargetStatus]) -> Summary | None:
+    """The best target: highest peak output TPS; a simulated one only where no real one has a usable point."""
+    ranked = sorted(
+        (t for t in targets if t.peak is not None),
+        key=lambda t: (not t.simulated, _tps(t.peak)),
+        reverse=True,
+    )
+    if not ranked:
+        return None
+    best = ranked[0]
+    peak = best.peak
+    assert peak is not None  # ranked holds none without
+    rivals = [t for t in ranked[1:] if bool(t.simulated) == bool(best.simulated)]
+    return Summary(
+        target=best.name,
+        simulated=best.simulated,
+        concurrency=peak.concurrency,
+        output_tokens_per_second=peak.output_tokens_per_second,
+        requests_per_second=peak.requests_per_second,
+        ttft_p99_milliseconds=peak.ttft_p99_milliseconds,
+        itl_p99_milliseconds=peak.itl_p99_milliseconds,
+        text=_text(best, rivals),
+        columns=SummaryColumns(
+            best=_shown(best),
+            tps=_number(peak.output_tokens_per_second),
+            rps=_number(peak.requests_per_second),
+            ttft_p99=_milliseconds(peak.ttft_p99_milliseconds),
+            itl_p99=_milliseconds(peak.itl_p99_milliseconds),
+        ),
+    )
+
+
+def _text(best: TargetStatus, rivals: Sequence[TargetStatus]) -> str:
+    sentences = [f"{_shown(best)} peaks at {_at_peak(best.peak)}."]
+    for rival in rivals:
+        tps = _tps(rival.peak)
+        ratio = f" {best.name} has {_tps(best.peak) / tps:.1f} times its output." if tps > 0 else ""
+        sentences.append(f"{_shown(rival)} peaks at {_at_peak(rival.peak)}.{ratio}")
+    return " ".join(sentences)
+
+
+def _at_peak(peak: Peak | None) -> str:
+    assert peak is not None  # only targets with a peak are told of
+    return (
+        f"{_number(peak.output_tokens_per_second)} output tokens/s with {peak.concurrency} users, "
+        f"P99 TTFT {_milliseconds(peak.ttft_p99_milliseconds)}, P99 ITL {_milliseconds(peak.itl_p99_milliseconds)}"
+    )
+
+
+def _shown(target: TargetStatus) -> str:
+    return f"{target.name} {SIMULATED}" if target.simulated else target.name
+
+
+def _tps(peak: Peak | None) -> float:
+    return (peak.output_tokens_per_second or 0.0) if peak is not None else 0.0
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= THREE_DIGITS else f"{value:.3g}"
+
+
+def _milliseconds(value: FigureValue) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, AtLeast):
+        return f"≥ {_number(value.at_least)} ms"
+    return f"{_number(value)} ms"

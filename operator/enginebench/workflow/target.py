@@ -1,0 +1,85 @@
+"""One target of a run as its newest attempt shows it: what the rules of the attempt look at."""
+
+from dataclasses import dataclass
+
+from enginebench.api.resolve import ResolvedTimeouts
+from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
+from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A target, its status, and the children of its newest attempt. `rows` are all its points, collected or not
+    yet told of; `planned` are the indices that it must measure."""
+
+    spec: Target
+    status: TargetStatus
+    timeouts: ResolvedTimeouts
+    planned: tuple[int, ...]
+    rows: tuple[PointStatus, ...]
+    attempt: Attempt | None
+    engine: PodView | None
+    load: PodView | None
+    load_job: Child | None
+    heard: Heard
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def has_engine(self) -> bool:
+        """An endpoint is not ours: it has no pod, and nothing there is changed or deleted."""
+        return self.spec.engine_kind != "endpoint"
+
+    @property
+    def open(self) -> bool:
+        """An attempt is under way."""
+        return self.attempt is not None and self.attempt.end_time is None
+
+    @property
+    def rows_of_attempt(self) -> bool:
+        """The newest attempt has measured something."""
+        return self.attempt is not None and any(row.attempt == self.attempt.number for row in self.rows)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Indices of the points that no attempt has measured yet."""
+        measured = {row.index for row in self.rows if row.validity != "Superseded"}
+        return tuple(index for index in self.planned if index not in measured)
+
+
+def view(
+    seen: Observed,
+    spec: Target,
+    rows: tuple[PointStatus, ...],
+    planned: tuple[int, ...],
+    timeouts: ResolvedTimeouts,
+) -> TargetView:
+    """The target's part of what was observed."""
+    status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
+    attempt = status.attempts[-1] if status.attempts else None
+    number = attempt.number if attempt is not None else 0
+    engine = load = None
+    for pod in seen.pods:
+        if pod.target == spec.name and pod.attempt == number:
+            if pod.role is Role.ENGINE:
+                engine = pod
+            else:
+                load = pod
+    job = next(
+        (c for c in seen.children if c.role is Role.LOAD and c.target == spec.name and c.attempt == number),
+        None,
+    )
+    return TargetView(
+        spec=spec,
+        status=status,
+        timeouts=timeouts,
+        planned=planned,
+        rows=rows,
+        attempt=attempt,
+        engine=engine,
+        load=load,
+        load_job=job,
+        heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
+    )

@@ -1,0 +1,65 @@
+"""One target's part of the status."""
+
+from datetime import datetime
+
+from enginebench.api import conditions as c
+from enginebench.api.v1alpha1 import Condition, TargetStatus
+from enginebench.workflow import readback
+from enginebench.workflow.attempts import Draft
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.phases import phase_of_open
+from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
+from enginebench.workflow.target import TargetView
+from enginebench.workflow.verdicts import peak
+
+
+def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
+    target = draft.view
+    phase, message = _phase(draft, stop, now)
+    engine = readback.engine_status(seen, target)
+    served = draft.open and target.heard.engine is not None
+    return TargetStatus(
+        name=target.name,
+        phase=phase,
+        message=message or None,
+        simulated=True if target.spec.engine_kind == "simulated" else None,
+        conditions=_ready(seen, target, served, now),
+        attempts=list(draft.attempts) or None,
+        engine=engine,
+        timings=readback.timings(target),
+        download=readback.download(target) if draft.open else None,
+        peak=peak(target.rows),
+    )
+
+
+def _ready(seen: Observed, target: TargetView, served: bool, now: datetime) -> list[Condition] | None:
+    """Ready: the engine serves the right model and has answered. Absent before the first attempt."""
+    if target.attempt is None:
+        return None
+    status, reason = ("True", "Verified") if served else ("False", "NotServing")
+    message = "A real completion came back." if served else "No verified engine is running."
+    known = list(target.status.conditions or ())
+    return c.set_condition(known, c.READY, status, reason, message, now=now, generation=seen.generation)
+
+
+def _phase(draft: Draft, stop: Problem | None, now: datetime) -> tuple[str, str]:
+    end = draft.end
+    if draft.open:
+        if draft.newest is not None and draft.newest is not draft.view.attempt and draft.view.attempt is None:
+            return (
+                "Scheduling",
+                "creating the engine's pod" if draft.view.has_engine else "creating the load pod",
+            )
+        return phase_of_open(draft.view, now, len(draft.view.planned))
+    if end is not None:
+        word = {COMPLETED: "Succeeded", CANCELLED: "Cancelled"}.get(end.reason, "Failed")
+        done = f"{len(draft.view.planned) - len(draft.view.missing)} of {len(draft.view.planned)} load points measured"
+        return (
+            word,
+            done if word == "Succeeded" else f"{end.reason}: {end.message}" if word == "Failed" else end.message,
+        )
+    if stop is not None:
+        return ("Cancelled" if stop.reason == CANCELLED else "Skipped"), stop.message
+    if draft.newest is not None:
+        return "Waiting", f"goes on in a new attempt: {draft.newest.message}"
+    return "Waiting", ""
