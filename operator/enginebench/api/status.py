@@ -6,9 +6,9 @@ An undefined figure is absent; a censored one is `{atLeast: …}`.
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from enginebench.api.base import StatusObject, Time
+from enginebench.api.base import StatusObject, Time, keyed_by
 
 
 class Condition(StatusObject):
@@ -35,7 +35,12 @@ class AtLeast(StatusObject):
     """The lower bound."""
 
 
-FigureValue = Annotated[float | AtLeast, Field(union_mode="left_to_right")]
+FigureValue = Annotated[
+    float | AtLeast,
+    Field(union_mode="left_to_right"),
+    # No structural schema says "number or object"; only status may be as free as this.
+    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True}),
+]
 """A number, or `{atLeast: number}` where the quantile was not reached."""
 
 
@@ -105,14 +110,10 @@ class PointStatus(StatusObject):
     """Inter-token latency: per request, weighted by tokens."""
     tpot_milliseconds: PercentileStatus | None = None
     """Time per output token: per request, unweighted."""
-    inter_event_gap_milliseconds: PercentileStatus | None = None
-    """Raw gaps between events with content."""
     request_latency_milliseconds: PercentileStatus | None = None
     """From the request to its last token."""
     data: str | None = None
     """ConfigMap with the whole distributions and the series."""
-    sha256: str | None = None
-    """SHA-256 of the stored report."""
 
 
 class Attempt(StatusObject):
@@ -160,7 +161,13 @@ class EngineStatus(StatusObject):
     """The node it ran on."""
     gpu: GpuStatus | None = None
     """Its GPUs."""
-    effective: dict[str, str | int | float | bool] | None = None
+    effective: (
+        Annotated[
+            dict[str, str | int | float | bool],
+            WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        ]
+        | None
+    ) = None
     """Settings in force, asked of the engine or read from its log: numParallel, contextLength, …"""
 
 
@@ -213,7 +220,7 @@ class TargetStatus(StatusObject):
     """What is happening, or what went wrong and what to do."""
     simulated: bool | None = None
     """True where no real engine ran."""
-    conditions: list[Condition] | None = None
+    conditions: Annotated[list[Condition], keyed_by("type")] | None = None
     """Ready: the engine serves the right model and has answered."""
     attempts: list[Attempt] | None = None
     """Newest last, at most 5."""
@@ -345,11 +352,11 @@ class BenchmarkRunStatus(StatusObject):
     """How much of spec.activeDeadlineSeconds is used."""
     progress: Progress | None = None
     """How far it is."""
-    conditions: list[Condition] | None = None
+    conditions: Annotated[list[Condition], keyed_by("type")] | None = None
     """Finished (on every outcome), Succeeded, Reconciling, Stalled, ResultsAvailable."""
     placement: PlacementStatus | None = None
     """What the later engines are bound to."""
-    targets: list[TargetStatus] | None = None
+    targets: Annotated[list[TargetStatus], keyed_by("name")] | None = None
     """One entry a target, in the order of spec.targets."""
     points: list[PointStatus] | None = None
     """Every load point that was measured, of all targets, in one flat list."""

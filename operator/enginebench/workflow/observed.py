@@ -197,6 +197,8 @@ class Observed:
     """By UID of the load pod; a pod that is not in here has not been listened to yet."""
     stored: tuple[StoredPoint, ...] = ()
     """Points that an earlier pass made durable without living to tell: only those with no row in the status."""
+    late: tuple[StoredPoint, ...] = ()
+    """Points that were heard from load pods which are gone by now: not durable yet, with no row in the status."""
     engine_facts: Mapping[str, Mapping[str, str | int | float | bool]] = field(default_factory=dict)
     """By UID of the engine pod: what its own log says is in force (`parallel`, `ctxSize`, …)."""
     nodes: Mapping[str, NodeView] = field(default_factory=dict)

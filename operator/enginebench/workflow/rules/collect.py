@@ -1,6 +1,6 @@
 """From what the load pods said to rows of the status, each point once, and which rows still count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from enginebench.api.resolve import resolve_workload
 from enginebench.api.v1alpha1 import (
@@ -13,7 +13,7 @@ from enginebench.api.v1alpha1 import (
 )
 from enginebench.results.messages import Censored, Figure, PointReport
 from enginebench.workflow.names import child_name
-from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role
+from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
 from enginebench.workflow.problem import AGAIN
 from enginebench.workflow.verdicts import judge_point
@@ -36,18 +36,23 @@ def collect(seen: Observed) -> tuple[list[PointStatus], tuple[Keep, ...]]:
     for stored in seen.stored:
         key = (stored.target, stored.attempt, stored.point.report.index)
         rows.setdefault(key, _row(seen, key, stored.point, ended.get(key[:2])))
-    for pod in seen.pods:
-        if pod.role is not Role.LOAD or not pod.target:
-            continue
-        for received in seen.heard.get(pod.uid, SILENCE).points:
-            key = (pod.target, pod.attempt, received.report.index)
-            engine_end = ended.get(key[:2])
-            if key not in rows:
-                keep.append(Keep(pod.target, pod.attempt, received))
-                rows[key] = _row(seen, key, received, engine_end)
-            elif engine_end is not None and _verdict_changes(rows[key], received.report, engine_end):
-                rows[key] = _row(seen, key, received, engine_end)
+    for heard in _heard(seen):
+        key = (heard.target, heard.attempt, heard.point.report.index)
+        engine_end = ended.get(key[:2])
+        if key not in rows:
+            keep.append(Keep(heard.target, heard.attempt, heard.point))
+            rows[key] = _row(seen, key, heard.point, engine_end)
+        elif engine_end is not None and _verdict_changes(rows[key], heard.point.report, engine_end):
+            rows[key] = _row(seen, key, heard.point, engine_end)
     return _in_order(seen, rows), tuple(keep)
+
+
+def _heard(seen: Observed) -> Iterator[StoredPoint]:
+    for pod in seen.pods:
+        if pod.role is Role.LOAD and pod.target:
+            for point in seen.heard.get(pod.uid, SILENCE).points:
+                yield StoredPoint(pod.target, pod.attempt, point)
+    yield from seen.late
 
 
 def supersede(rows: Sequence[PointStatus], attempts: Mapping[str, Sequence[Attempt]]) -> list[PointStatus]:
