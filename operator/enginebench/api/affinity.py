@@ -6,7 +6,7 @@ from pydantic import Field
 
 from enginebench.api.base import SpecObject
 from enginebench.api.rules import Rule
-from enginebench.api.types import LabelValue, Name
+from enginebench.api.types import LABEL_KEYS, LabelValue, Name
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 Value = Annotated[str, Field(max_length=253)]
@@ -39,16 +39,16 @@ class NodeSelectorRequirement(SpecObject):
 class NodeSelectorTerm(SpecObject):
     """Requirements that must all hold."""
 
-    match_expressions: Annotated[list[NodeSelectorRequirement], Field(max_length=8)] | None = None
+    match_expressions: Annotated[list[NodeSelectorRequirement], Field(max_length=4)] | None = None
     """By the node's labels."""
-    match_fields: Annotated[list[NodeSelectorRequirement], Field(max_length=8)] | None = None
+    match_fields: Annotated[list[NodeSelectorRequirement], Field(max_length=4)] | None = None
     """By the node's fields."""
 
 
 class NodeSelectorTerms(SpecObject):
     """Terms of which one must hold."""
 
-    node_selector_terms: Annotated[list[NodeSelectorTerm], Field(min_length=1, max_length=8)]
+    node_selector_terms: Annotated[list[NodeSelectorTerm], Field(min_length=1, max_length=4)]
     """One of these must hold."""
 
 
@@ -67,7 +67,7 @@ class NodeAffinity(SpecObject):
     required_during_scheduling_ignored_during_execution: NodeSelectorTerms | None = None
     """The engine goes to such a node or nowhere."""
     preferred_during_scheduling_ignored_during_execution: (
-        Annotated[list[PreferredNodes], Field(max_length=8)] | None
+        Annotated[list[PreferredNodes], Field(max_length=4)] | None
     ) = None
     """The engine rather goes to such nodes."""
 
@@ -81,16 +81,16 @@ class LabelRequirement(SpecObject):
     """The label's key."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     """How the pod's value relates to `values`."""
-    values: Annotated[list[LabelValue], Field(max_length=16)] | None = None
+    values: Annotated[list[LabelValue], Field(max_length=8)] | None = None
     """What to compare with."""
 
 
 class LabelSelector(SpecObject):
     """Pods by their labels."""
 
-    match_labels: Annotated[dict[str, LabelValue], Field(max_length=16)] | None = None
+    match_labels: Annotated[dict[str, LabelValue], Field(max_length=8), LABEL_KEYS] | None = None
     """Labels that must be there with these values."""
-    match_expressions: Annotated[list[LabelRequirement], Field(max_length=8)] | None = None
+    match_expressions: Annotated[list[LabelRequirement], Field(max_length=4)] | None = None
     """Requirements that must all hold."""
 
 
@@ -118,12 +118,12 @@ class PodAffinity(SpecObject):
     """Nearness to (or distance from) other pods."""
 
     required_during_scheduling_ignored_during_execution: (
-        Annotated[list[PodAffinityTerm], Field(max_length=8)] | None
+        Annotated[list[PodAffinityTerm], Field(max_length=4)] | None
     ) = None
     """Must hold."""
-    preferred_during_scheduling_ignored_during_execution: (
-        Annotated[list[PreferredPods], Field(max_length=8)] | None
-    ) = None
+    preferred_during_scheduling_ignored_during_execution: Annotated[list[PreferredPods], Field(max_length=4)] | None = (
+        None
+    )
     """Should hold."""
 
 

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 
-from enginebench.api.rules import Rule, refuse_broken
+from enginebench.api.rules import VALIDATIONS, Rule, refuse_broken
 
 _SPELLED = {"pod_uid": "podUID", "image_id": "imageID", "extra_body_json": "extraBodyJSON"}
 
@@ -44,6 +46,15 @@ class SpecObject(Object):
             refuse_broken(self.rules, self)
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        document = handler.resolve_ref_schema(handler(schema))
+        if cls.rules:
+            document[VALIDATIONS] = [rule.as_schema() for rule in cls.rules]
+        return document
+
 
 class StatusObject(Object):
     """A part of `status`: a plain document. What only a newer operator knows is ignored."""
@@ -55,6 +66,12 @@ class StatusObject(Object):
 
 def _seconds(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+
+
+def keyed_by(name: str) -> FieldInfo:
+    """Metadata of a list whose entries are told apart by this property."""
+    field: FieldInfo = Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [name]})
+    return field
 
 
 Time = Annotated[datetime, PlainSerializer(_seconds, return_type=str, when_used="json-unless-none")]

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
-from enginebench.api.pods import PodSettings, SecretKeyRef
+from enginebench.api.pods import PodSettings
+from enginebench.api.refs import SecretKeyRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
 from enginebench.api.types import Image, ModelName, Seed
 
@@ -85,8 +86,7 @@ class Endpoint(SpecObject):
         str,
         Field(min_length=1, max_length=512),
         matches(
-            "http://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9a-fA-F:]+\\])(:[0-9]{1,5})?"
-            "(/[-A-Za-z0-9._~%]+)*",
+            "http://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9a-fA-F:]+\\])(:[0-9]{1,5})?(/[-A-Za-z0-9._~%]+)*",
             "must be http://host[:port][/path]: no https, no user, no query and no slash at the end",
         ),
         Rule(
@@ -141,6 +141,12 @@ class Target(SpecObject):
             holds=lambda self: self.endpoint is None or self.pod is None,
             field=".pod",
         ),
+        Rule(
+            sentence="a simulated engine loads no model: remove modelCache",
+            cel="!(has(self.simulated) && has(self.pod) && has(self.pod.modelCache))",
+            holds=lambda self: self.simulated is None or self.pod is None or self.pod.model_cache is None,
+            field=".pod.modelCache",
+        ),
     )
 
     name: Annotated[
@@ -148,8 +154,7 @@ class Target(SpecObject):
         Field(min_length=1, max_length=40),
         matches(
             "[a-z]([-a-z0-9]*[a-z0-9])?",
-            "must begin with a lower-case letter and hold only lower-case letters, digits and '-' "
-            "(not at the end)",
+            "must begin with a lower-case letter and hold only lower-case letters, digits and '-' (not at the end)",
         ),
     ]
     """Names the target in the status and its children. Ends in -sim if, and only if, it is simulated."""

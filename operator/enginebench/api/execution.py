@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
-from enginebench.api.pods import Resources
+from enginebench.api.resources import Resources
 from enginebench.api.rules import Rule
 from enginebench.api.types import NodeSelector
 

@@ -1,4 +1,4 @@
-"""What a user may say about the pods of a run. No PodSpec pass-through: these fields and no others.
+"""What a user may say about an engine's pod. No PodSpec pass-through: these fields and no others.
 
 No field here has a default: `PodSettings` serves both `engineDefaults` and `targets[].pod`, and a default
 would overwrite what is inherited. `resolve.resolve_pod` knows what holds where nothing is said.
@@ -10,88 +10,22 @@ from pydantic import Field
 
 from enginebench.api.affinity import Affinity
 from enginebench.api.base import SpecObject
-from enginebench.api.rules import Rule, exactly_one, matches, text, unique_by_name
-from enginebench.api.types import Key, LabelValue, Name, NodeSelector, Quantity
+from enginebench.api.env import EnvVar
+from enginebench.api.refs import LocalRef
+from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
+from enginebench.api.rules import Rule, exactly_one, unique_by_name
+from enginebench.api.types import LABEL_KEYS, LabelValue, Name, NodeSelector, Quantity
 
-RESERVED_ENV = {
-    "OLLAMA_NUM_PARALLEL": "ollama.numParallel",
-    "OLLAMA_CONTEXT_LENGTH": "ollama.contextLength",
-    "OLLAMA_MAX_QUEUE": "ollama.maxQueue",
-    "OLLAMA_KEEP_ALIVE": "ollama.keepAlive",
-    "OLLAMA_FLASH_ATTENTION": "ollama.flashAttention",
-    "OLLAMA_KV_CACHE_TYPE": "ollama.kvCacheType",
-    "OLLAMA_MODELS": "modelCache",
-    "HF_TOKEN": "vllm.tokenSecretRef",
-    "HUGGING_FACE_HUB_TOKEN": "vllm.tokenSecretRef",
-    "OLLAMA_HOST": "",
-    "VLLM_API_KEY": "",
-    "HOME": "",
-}
-"""Variables that the operator sets itself, with the field that says the same ("": there is none)."""
+OWN_LABEL_PREFIX = "enginebench.dev/"
+OWN_LABEL = "app.kubernetes.io/managed-by"
 
-DEFAULT_GPU_RESOURCE = "nvidia.com/gpu"
+NOT_OWN = Rule(
+    sentence=f"must not hold {OWN_LABEL_PREFIX}… nor {OWN_LABEL}: the operator sets them, remove them",
+    cel=f"self.all(k, !k.startsWith('{OWN_LABEL_PREFIX}') && k != '{OWN_LABEL}')",
+    holds=lambda labels: not any(k.startswith(OWN_LABEL_PREFIX) or k == OWN_LABEL for k in labels),
+)
 
 Annotation = Annotated[str, Field(max_length=4096)]
-
-
-class SecretKeyRef(SpecObject):
-    """One key of a Secret in the run's namespace."""
-
-    name: Name
-    """Name of the Secret."""
-    key: Key
-    """Key in the Secret's data."""
-
-
-class ConfigMapKeyRef(SpecObject):
-    """One key of a ConfigMap in the run's namespace."""
-
-    name: Name
-    """Name of the ConfigMap."""
-    key: Key
-    """Key in the ConfigMap's data."""
-
-
-class EnvVarSource(SpecObject):
-    """Where a variable's value comes from."""
-
-    rules = (exactly_one("secretKeyRef", "configMapKeyRef"),)
-
-    secret_key_ref: SecretKeyRef | None = None
-    """A key of a Secret."""
-    config_map_key_ref: ConfigMapKeyRef | None = None
-    """A key of a ConfigMap."""
-
-
-class EnvVar(SpecObject):
-    """One environment variable of the engine."""
-
-    rules = (
-        Rule(
-            sentence="value and valueFrom exclude each other: remove one of them",
-            cel="!(has(self.value) && has(self.valueFrom))",
-            holds=lambda self: self.value is None or self.value_from is None,
-            field=".valueFrom",
-        ),
-        Rule(
-            sentence="is set by the operator: remove it, and where there is a field for it use that: "
-            + ", ".join(f"{field} for {name}" for name, field in RESERVED_ENV.items() if field),
-            cel=f"!(self.name in [{', '.join(map(text, RESERVED_ENV))}])",
-            holds=lambda self: self.name not in RESERVED_ENV,
-            field=".name",
-        ),
-    )
-
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=128),
-        matches("[-._a-zA-Z][-._a-zA-Z0-9]*", "must be the name of a variable, such as NCCL_DEBUG"),
-    ]
-    """The variable's name. Those that the operator sets itself are refused."""
-    value: Annotated[str, Field(max_length=4096)] | None = None
-    """The value, as it is; empty where neither this nor valueFrom is given."""
-    value_from: EnvVarSource | None = None
-    """Takes the value from a Secret or a ConfigMap."""
 
 
 class Toleration(SpecObject):
@@ -105,13 +39,13 @@ class Toleration(SpecObject):
             field=".value",
         ),
         Rule(
-            sentence="a toleration without key needs operator Exists",
+            sentence="a toleration without key needs operator Exists: name the key, or set the operator",
             cel="(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
             holds=lambda self: bool(self.key) or self.operator == "Exists",
             field=".key",
         ),
         Rule(
-            sentence="tolerationSeconds needs effect NoExecute",
+            sentence="tolerationSeconds needs effect NoExecute: set the effect, or remove tolerationSeconds",
             cel="!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
             holds=lambda self: self.toleration_seconds is None or self.effect == "NoExecute",
             field=".effect",
@@ -130,46 +64,11 @@ class Toleration(SpecObject):
     """How long a NoExecute taint is put up with; for ever where absent."""
 
 
-class LocalRef(SpecObject):
-    """An object in the run's namespace."""
-
-    name: Name
-    """Its name."""
-
-
-class Resources(SpecObject):
-    """CPU, memory and the like, as in a container."""
-
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
-    """What is reserved."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
-    """What is never exceeded."""
-
-
-class Gpu(SpecObject):
-    """GPUs of one engine; requested with requests = limits."""
-
-    count: Annotated[int, Field(ge=0, le=64)] | None = None
-    """How many. 1 for vllm and ollama, 0 for simulated where absent; 0 rehearses on the CPU."""
-    resource: (
-        Annotated[
-            str,
-            Field(min_length=1, max_length=317),
-            matches(
-                "[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
-                "must be an extended resource such as nvidia.com/gpu or nvidia.com/mig-3g.20gb",
-            ),
-        ]
-        | None
-    ) = None
-    """The extended resource that a device plugin offers. nvidia.com/gpu where absent."""
-
-
 class PersistentVolumeClaimCache(SpecObject):
     """A claim in the run's namespace."""
 
     claim_name: Name
-    """Its name."""
+    """Name of the PersistentVolumeClaim."""
 
 
 class EmptyDirCache(SpecObject):
@@ -190,8 +89,27 @@ class ModelCache(SpecObject):
     """Models go with the engine: every engine downloads anew."""
 
 
+def _asks_gpu_in_resources(pod: "PodSettings") -> bool:
+    resource = (pod.gpu.resource if pod.gpu is not None else None) or DEFAULT_GPU_RESOURCE
+    resources = pod.resources or Resources()
+    return resource in (resources.requests or {}) or resource in (resources.limits or {})
+
+
+_GPU_NAME = f"(has(self.gpu) && has(self.gpu.resource) ? self.gpu.resource : '{DEFAULT_GPU_RESOURCE}')"
+
+
 class PodSettings(SpecObject):
     """The engine's pod, as far as it is the user's to say."""
+
+    rules = (
+        Rule(
+            sentence="GPUs are asked for in gpu.count and gpu.resource, not in resources: move them there",
+            cel=f"!has(self.resources) || !((has(self.resources.requests) && {_GPU_NAME} in "
+            f"self.resources.requests) || (has(self.resources.limits) && {_GPU_NAME} in self.resources.limits))",
+            holds=lambda self: not _asks_gpu_in_resources(self),
+            field=".resources",
+        ),
+    )
 
     gpu: Gpu | None = None
     """GPUs; merged field by field over engineDefaults."""
@@ -213,9 +131,9 @@ class PodSettings(SpecObject):
     """A RuntimeClass of the cluster, such as nvidia; none where absent."""
     scheduler_name: Name | None = None
     """Another scheduler than the cluster's own."""
-    labels: Annotated[dict[str, LabelValue], Field(max_length=32)] | None = None
+    labels: Annotated[dict[str, LabelValue], Field(max_length=32), LABEL_KEYS, NOT_OWN] | None = None
     """More labels of the pod; merged over engineDefaults key by key."""
-    annotations: Annotated[dict[str, Annotation], Field(max_length=32)] | None = None
+    annotations: Annotated[dict[str, Annotation], Field(max_length=32), LABEL_KEYS, NOT_OWN] | None = None
     """More annotations of the pod; merged over engineDefaults key by key."""
     env: (
         Annotated[

@@ -10,17 +10,11 @@ from typing import Literal, TypeVar
 
 from enginebench.api.affinity import Affinity
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
+from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.pods import (
-    DEFAULT_GPU_RESOURCE,
-    EnvVar,
-    Gpu,
-    ModelCache,
-    PodSettings,
-    Resources,
-    Toleration,
-)
+from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
+from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
 from enginebench.api.spec import BenchmarkRunSpec
 from enginebench.api.workload import Request, Sampling, Warmup
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from enginebench.api.base import SpecObject
+from enginebench.api.base import SpecObject, keyed_by
 from enginebench.api.engines import Target
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.pods import PodSettings
@@ -39,7 +39,7 @@ class BenchmarkRunSpec(SpecObject):
         Rule(
             sentence="is OllamaChat or OllamaGenerate, which only Ollama knows, but not every target is "
             "Ollama: use ChatCompletions or Completions, or split the run",
-            cel="!has(self.workload.request) || !has(self.workload.request.api) || "
+            cel="!has(self.workload.request) || "
             "!(self.workload.request.api in ['OllamaChat', 'OllamaGenerate']) || "
             "self.targets.all(t, has(t.ollama) || (has(t.simulated) && t.simulated.api == 'Ollama'))",
             holds=lambda self: (
@@ -52,32 +52,34 @@ class BenchmarkRunSpec(SpecObject):
         Rule(
             sentence="is less than the measuring alone takes (targets times levels times durationSeconds "
             "plus rampSeconds): raise activeDeadlineSeconds, or measure less",
-            cel="!has(self.activeDeadlineSeconds) || !has(self.workload.durationSeconds) || "
+            cel="!has(self.workload.durationSeconds) || "
             "!has(self.workload.load.concurrency) || has(self.workload.maxRequests) || "
             "size(self.targets) * size(self.workload.load.concurrency.levels) * "
             "(self.workload.durationSeconds + self.workload.rampSeconds) <= self.activeDeadlineSeconds",
             holds=lambda self: (
                 self.workload.duration_seconds is None
                 or self.workload.max_requests is not None
-                or len(self.targets)
-                * _levels(self)
-                * (self.workload.duration_seconds + self.workload.ramp_seconds)
+                or len(self.targets) * _levels(self) * (self.workload.duration_seconds + self.workload.ramp_seconds)
                 <= self.active_deadline_seconds
             ),
             field=".activeDeadlineSeconds",
+        ),
+        Rule(
+            sentence="apply to no target, all are endpoints, for which nothing is deployed: remove engineDefaults",
+            cel="!has(self.engineDefaults) || !self.targets.all(t, has(t.endpoint))",
+            holds=lambda self: self.engine_defaults is None or not all(target.endpoint for target in self.targets),
+            field=".engineDefaults",
         ),
     )
 
     targets: Annotated[
         list[Target],
-        Field(
-            min_length=1,
-            max_length=32,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
+        Field(min_length=1, max_length=32),
+        keyed_by("name"),
+        # The API server refuses doubles by itself, with a sentence of its own.
         Rule(
             sentence="has a name twice: give each target its own",
-            cel="self.all(x, self.exists_one(y, x.name == y.name))",
+            cel="",
             holds=lambda targets: len({target.name for target in targets}) == len(targets),
         ),
     ]

@@ -1,10 +1,11 @@
 """Scalars of the contract that several objects share."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field
 
-from enginebench.api.rules import Rule, matches
+from enginebench.api.rules import Rule, matches, text
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
@@ -75,7 +76,18 @@ ModelName = Annotated[
 
 Seed = Annotated[int, Field(ge=0, le=2147483647)]
 
-NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=32)]
+_LABEL_KEY = f"({_DNS_LABEL}([.]{_DNS_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+_LABEL_KEY_PATTERN = re.compile(_LABEL_KEY)
+
+LABEL_KEYS = Rule(
+    sentence="must have keys such as example.com/name: a DNS name and a slash, or neither, and then at most "
+    "63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
+    cel=f"self.all(k, k.matches({text(f'^(?:{_LABEL_KEY})$')}))",
+    holds=lambda labels: all(_LABEL_KEY_PATTERN.fullmatch(key) for key in labels),
+)
+"""Every key of a map is one of a label."""
+
+NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=32), LABEL_KEYS]
 
 
 def at_most(limit: float, sentence: str) -> Rule:

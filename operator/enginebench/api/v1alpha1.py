@@ -18,23 +18,17 @@ from enginebench.api.engines import (
     Target,
     Vllm,
 )
+from enginebench.api.env import RESERVED_ENV, EnvVar, EnvVarSource
 from enginebench.api.execution import LoadGenerator, NativeGenerator, Placement, Timeouts
 from enginebench.api.pods import (
-    DEFAULT_GPU_RESOURCE,
-    RESERVED_ENV,
-    ConfigMapKeyRef,
     EmptyDirCache,
-    EnvVar,
-    EnvVarSource,
-    Gpu,
-    LocalRef,
     ModelCache,
     PersistentVolumeClaimCache,
     PodSettings,
-    Resources,
-    SecretKeyRef,
     Toleration,
 )
+from enginebench.api.refs import ConfigMapKeyRef, LocalRef, SecretKeyRef
+from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
 from enginebench.api.rules import Rule, refuse_broken
 from enginebench.api.spec import BenchmarkRunSpec
 from enginebench.api.status import (

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
-from enginebench.api.pods import ConfigMapKeyRef
+from enginebench.api.refs import ConfigMapKeyRef
 from enginebench.api.rules import Rule, exactly_one, unique
 from enginebench.api.types import Decimal, Seed, above_zero, at_most
 
@@ -196,7 +196,7 @@ class Workload(SpecObject):
         Rule(
             sentence="has rows with messages, which need a chat API: set request.api to ChatCompletions or "
             "OllamaChat, or give a prompt instead of messages",
-            cel="!has(self.request) || !has(self.request.api) || "
+            cel="!has(self.request) || "
             "!(self.request.api in ['Completions', 'OllamaGenerate']) || !has(self.dataset.inline) || "
             "self.dataset.inline.rows.all(row, !has(row.messages))",
             holds=lambda self: (
