@@ -1,0 +1,142 @@
+"""The command line of the demo: `python -m demo [--real]`; see `make demo`."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from demo import kubectl
+from demo.errors import DemoError
+from demo.follow import follow
+from demo.screen import LiveScreen, comparison, console
+from demo.shows import NAMESPACE, REAL, REHEARSAL, ROOT, Show
+from devcluster import settings
+from devcluster.settings import Settings
+
+NAMESPACE_MANIFEST = f"""\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+"""
+
+INTRODUCTION = """\
+EngineBench demo: {title}.
+
+1. A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
+   {cluster}
+2. The operator's image is built, loaded into the cluster and installed from manifests/. 1 to 2 min the first time.
+3. {example} is applied: the operator deploys one engine after another, has it loaded,
+   and frees the GPU. About {takes}.
+
+The cluster stays up afterwards; `make cluster-down` removes it.
+"""
+OWN_CLUSTER = """\
+With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
+   and Debian's packages, 10 to 20 min on 2 cores the first time, under 1 min later, seconds while it is up."""
+CURRENT_CLUSTER = "CLUSTER=current: your own kube context is used, and you are asked first."
+
+
+class Demo:
+    """One showing."""
+
+    def __init__(self, show: Show, place: Settings, output: Console) -> None:
+        self._show = show
+        self._place = place
+        self._kubectl = kubectl.Kubectl.of(place)
+        self._console = output
+        self.doing = "starting"
+
+    def run(self) -> int:
+        """From nothing to the comparison; the exit code."""
+        self._introduce()
+        for target in self._show.make:
+            self._make(target)
+        self._kubectl = kubectl.Kubectl.of(self._place)  # a first start has brought one
+        self._apply()
+        return self._watch()
+
+    def _introduce(self) -> None:
+        text = INTRODUCTION.format(
+            title=self._show.title,
+            cluster=CURRENT_CLUSTER if self._place.current_context else OWN_CLUSTER,
+            example=self._show.example.relative_to(ROOT),
+            takes=self._show.takes,
+        )
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def _make(self, target: str) -> None:
+        self.doing = f"make {target}"
+        self._console.rule(self.doing, align="left")
+        done = subprocess.run(["make", "--no-print-directory", "-C", str(ROOT), target], check=False)
+        if done.returncode:
+            raise DemoError(f"`make {target}` failed (see above). Once that is cured, `make demo` goes on from there.")
+
+    def _apply(self) -> None:
+        name, example = self._show.run, self._show.example
+        self.doing = f"applying {example.relative_to(ROOT)}"
+        self._console.rule(f"kubectl apply -f {example.relative_to(ROOT)}", align="left")
+        self._kubectl.run("apply", "--filename", "-", text=NAMESPACE_MANIFEST)
+        for manifest in self._show.manifests:
+            self._kubectl.run("apply", "--namespace", NAMESPACE, "--filename", str(manifest))
+        old = self._kubectl.run(
+            *("delete", "benchmarkrun", name, "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
+        )
+        if old:
+            self._console.print("The run of an earlier demo was deleted: a run is never edited, only made anew.")
+        said = self._kubectl.run("apply", "--namespace", NAMESPACE, "--filename", str(example))
+        self._console.print(said.strip(), markup=False)
+
+    def _watch(self) -> int:
+        self.doing = "watching the run, which goes on in the cluster"
+        runs = self._kubectl.watch("benchmarkrun", self._show.run, NAMESPACE)
+        hint = (
+            "The operator has not looked at the run yet. What it says: "
+            "kubectl --namespace enginebench-system logs deployment/enginebench-operator"
+        )
+        with LiveScreen(self._console) as screen:
+            status, outcome = follow(runs, screen, hint)
+        self._console.print()
+        self._console.print(comparison(status, f"{self._show.run}: {self._show.title}"))
+        self._console.print(f"\n{outcome.sentence}", style="bold" if outcome.succeeded else "bold red", markup=False)
+        self._console.print(self.farewell(), markup=False, soft_wrap=True)
+        return 0 if outcome.succeeded else 1
+
+    def farewell(self) -> str:
+        """The commands to go on with."""
+        run = self._show.run
+        lines = [
+            *(f"export {name}={value}" for name, value in kubectl.environment(self._place).items()),
+            f"kubectl -n {NAMESPACE} get benchmarkruns",
+            f"kubectl -n {NAMESPACE} get benchmarkrun {run} -o yaml      # every figure",
+            f"kubectl -n {NAMESPACE} describe benchmarkrun {run}         # and what happened",
+        ]
+        if not self._place.current_context:
+            lines.append("make cluster-down                     # when you are done")
+        return "\nTo go on:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """The exit code: 0 if the run succeeded, 1 if anything failed, 130 if it was interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="EngineBench, shown on a cluster of its own.")
+    parser.add_argument("--real", action="store_true", help="real Ollama 0.9.2 on the CPU instead of simulated engines")
+    arguments = parser.parse_args(argv)
+    output = console()
+    place = settings.load() if environ is None else settings.from_environment(environ)
+    demo = Demo(REAL if arguments.real else REHEARSAL, place, output)
+    try:
+        return demo.run()
+    except DemoError as error:
+        output.print(f"\n{error}", style="bold red", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        output.print(f"\nStopped by you while {demo.doing}. Nothing was undone; `make demo` begins where it can.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

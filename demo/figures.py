@@ -1,0 +1,94 @@
+"""The points of a run as rows of text: pure, so that every kind of figure has its test.
+
+A figure is never shown as more than it is: a censored one reads "≥ 812", one that rests on too few requests
+says on how many, and nothing at all reads "-".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from enginebench.api.v1alpha1 import AtLeast, FigureValue, PercentileStatus, PointStatus
+
+ENOUGH = {50: 30, 90: 100, 95: 200, 99: 300}
+"""Percentile → samples from which on it is one (docs/measurement.md)."""
+
+ABSENT = "-"
+
+HEADINGS = ("Users", "RPS", "TPS", "TTFT P50", "TTFT P99", "ITL P50", "ITL P99", "Validity")
+"""Rates are per second, latencies milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One load point as the table shows it."""
+
+    target: str
+    cells: tuple[str, ...]
+    """One text a heading."""
+    validity: str
+
+
+def number(value: float) -> str:
+    """Three significant digits, and never an exponent: 0.0123, 1.23, 12.3, 123, 12345."""
+    size = abs(value)
+    if size >= 100:  # noqa: PLR2004  # the whole digits alone are three
+        return f"{value:.0f}"
+    return f"{value:#.3g}".rstrip(".") if size >= 0.001 else f"{value:.0f}"  # noqa: PLR2004  # below: nothing
+
+
+def bound(value: FigureValue | None) -> str:
+    """A figure as it stands: a number, "≥" and a number where it is censored, or "-"."""
+    if value is None:
+        return ABSENT
+    return f"≥ {number(value.at_least)}" if isinstance(value, AtLeast) else number(value)
+
+
+def percentile(figure: PercentileStatus | None, rank: int) -> str:
+    """The P`rank` of a figure in milliseconds; with the number of its samples where they are too few.
+
+    By nearest rank a P99 of fewer than 100 samples is the largest of them, and is called that.
+    """
+    value = None if figure is None else getattr(figure, f"p{rank}")
+    if figure is None or value is None or figure.count >= ENOUGH[rank]:
+        return bound(value)
+    largest = (rank * figure.count + 99) // 100 == figure.count
+    return f"{bound(value)} ({'max of' if largest else 'of'} {figure.count})"
+
+
+def rate(value: float | None) -> str:
+    """Something a second."""
+    return ABSENT if value is None else number(value)
+
+
+def validity(point: PointStatus) -> str:
+    """Valid, or the level with its reasons."""
+    return f"{point.validity}: {', '.join(point.reasons)}" if point.reasons else point.validity
+
+
+def row(point: PointStatus) -> Row:
+    """A load point as text."""
+    users = point.load.concurrency
+    return Row(
+        target=point.target,
+        cells=(
+            ABSENT if users is None else str(users),
+            rate(point.requests_per_second),
+            rate(point.output_tokens_per_second),
+            percentile(point.ttft_milliseconds, 50),
+            percentile(point.ttft_milliseconds, 99),
+            percentile(point.itl_milliseconds, 50),
+            percentile(point.itl_milliseconds, 99),
+            validity(point),
+        ),
+        validity=point.validity,
+    )
+
+
+def key(point: PointStatus) -> tuple[str, int, int, int]:
+    """What tells a point from all others of its run."""
+    return (point.target, point.attempt, point.index, point.repeat)
+
+
+def arrived(points: Sequence[PointStatus], known: set[tuple[str, int, int, int]]) -> list[PointStatus]:
+    """The points that are not among the `known` ones, in their order."""
+    return [point for point in points if key(point) not in known]
