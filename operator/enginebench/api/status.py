@@ -88,8 +88,8 @@ class PointStatus(StatusObject):
     """The attempt it was measured in."""
     index: int
     """Its place in the order of load points, from 0."""
-    repeat: int = 0
-    """Which repetition, from 0."""
+    repeat: int | None = None
+    """Which repetition, from 0; absent where there is one."""
     load: PointLoad
     """The load."""
     validity: str = ""
@@ -112,8 +112,6 @@ class PointStatus(StatusObject):
     """Time per output token: per request, unweighted."""
     request_latency_milliseconds: PercentileStatus | None = None
     """From the request to its last token."""
-    data: str | None = None
-    """ConfigMap with the whole distributions and the series."""
 
 
 class Attempt(StatusObject):
@@ -304,10 +302,12 @@ class DataRef(StatusObject):
 
 
 class Results(StatusObject):
-    """Whole distributions and series."""
+    """Whole distributions and series, one ConfigMap a point."""
 
+    selector: str | None = None
+    """Label selector that finds them all: `kubectl get configmaps -l …`."""
     data: list[DataRef] | None = None
-    """One ConfigMap a point."""
+    """Their names; absent in a run of more than 200 load points, whose status has no room for them."""
 
 
 class ResolvedDataset(StatusObject):

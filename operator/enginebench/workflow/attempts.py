@@ -12,6 +12,7 @@ from enginebench.workflow.observed import KIND_OF, Observed
 from enginebench.workflow.problem import AGAIN, COMPLETED, DISRUPTIONS, MOST_DISRUPTIONS, SUSPENDED, Problem
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
+from enginebench.workflow.rules.collect import supersede
 from enginebench.workflow.target import TargetView, view
 from enginebench.workflow.verdicts import outcome_of_points
 
@@ -58,8 +59,8 @@ class Draft:
         return None
 
 
-def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], now: datetime, stop: Problem | None) -> Draft:
-    """The target with what has become known of its newest attempt, which is ended if it has come to its end."""
+def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus]) -> Draft:
+    """The target, with what has become known of its newest attempt."""
     assert seen.spec is not None  # a target comes from a spec
     planned = tuple(range(len(resolve_workload(seen.spec).levels)))
     mine = tuple(row for row in rows if row.target == spec.name)
@@ -68,11 +69,22 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], now: dateti
     if target.attempt is None:
         return Draft(target, attempts)
     newest = readback.attempt_facts(target, target.attempt, readback.engine_status(seen, target))
-    if target.open and (problem := _why_end(seen, target, now, stop)) is not None:
-        newest = newest.model_copy(
-            update={"end_time": now, "reason": problem.reason, "message": problem.message or None}
-        )
     return Draft(target, (*attempts[:-1], newest))
+
+
+def superseded(rows: list[PointStatus], drafts: Sequence[Draft]) -> tuple[list[PointStatus], list[Draft]]:
+    """Rows that the attempts, as they stand now, measure again are marked, and the targets see them so."""
+    rows = supersede(rows, {d.view.name: d.attempts for d in drafts})
+    return rows, [d.with_rows(rows) for d in drafts]
+
+
+def ended(seen: Observed, d: Draft, stop: Problem | None, now: datetime) -> Draft:
+    """The open attempt is ended if it has come to its end, or if the run stops."""
+    newest = d.newest
+    if newest is None or not d.open or (problem := _why_end(seen, d.view, now, stop)) is None:
+        return d
+    update = {"end_time": now, "reason": problem.reason, "message": problem.message or None}
+    return replace(d, attempts=(*d.attempts[:-1], newest.model_copy(update=update)))
 
 
 def _why_end(seen: Observed, target: TargetView, now: datetime, stop: Problem | None) -> Problem | None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enginebench.api import conditions as c
 from enginebench.api.resolve import invalid_reasons, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
-from enginebench.workflow.attempts import Draft, conflict, draft, start_next
+from enginebench.workflow.attempts import Draft, conflict, draft, ended, start_next, superseded
 from enginebench.workflow.events import happenings
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.outcome import outcome_of_run
@@ -19,7 +19,7 @@ from enginebench.workflow.problem import CANCELLED, DEADLINE_EXCEEDED, Problem
 from enginebench.workflow.rules.actions import actions
 from enginebench.workflow.rules.after_the_end import after_the_end
 from enginebench.workflow.rules.clock import tick, used
-from enginebench.workflow.rules.collect import collect, supersede
+from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
 from enginebench.workflow.status import Facts, compose
 from enginebench.workflow.target_status import target_status
@@ -44,9 +44,8 @@ def decide(seen: Observed, now: datetime) -> Plan:
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
-    drafts = [draft(seen, target, rows, now, stop) for target in seen.spec.targets]
-    rows = supersede(rows, {d.view.name: d.attempts for d in drafts})
-    drafts = [d.with_rows(rows) for d in drafts]
+    rows, drafts = superseded(rows, [draft(seen, target, rows) for target in seen.spec.targets])
+    rows, drafts = superseded(rows, [ended(seen, d, stop, now) for d in drafts])
     drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)

@@ -15,6 +15,15 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 """The hash is letters only, so that no name ends in what looks like a version or a number."""
 
 
+LABEL_RUN_UID = "enginebench.dev/run-uid"
+LABEL_ROLE = "enginebench.dev/role"
+
+
+def data_selector(run_uid: str) -> str:
+    """The label selector that finds a run's measured points."""
+    return f"{LABEL_RUN_UID}={run_uid},{LABEL_ROLE}=data"
+
+
 @lru_cache(maxsize=4096)
 def child_name(run: str, run_uid: str, role: Role, target: str, attempt: int, point: int | None = None) -> str:
     """`<run>-<target>-<letter><attempt>-<hash>`; a data ConfigMap's point stands behind its attempt."""

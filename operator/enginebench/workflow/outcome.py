@@ -15,10 +15,12 @@ CLEARING_LIMIT = timedelta(seconds=120)
 
 def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None, now: datetime) -> Problem | None:
     """The run's end: every target has one, or something stopped it, and what it held is free again."""
-    ends = [draft.end for draft in drafts]
+    ends = [d.end for d in drafts]
     all_ended = all(end is not None for end in ends)
-    if (not all_ended and stop is None) or any(draft.open for draft in drafts):
+    if (not all_ended and stop is None) or any(d.open for d in drafts):
         return None
+    if stop is not None and not any(d.attempts for d in drafts):
+        return stop  # no engine ever was; what stopped the run may go with the pod that told of it
     if not _cleared(seen, drafts, now):
         return None
     if not all_ended and stop is not None:
@@ -28,10 +30,10 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
         return stopped
     failed = [(d.view.name, e) for d, e in zip(drafts, ends, strict=True) if e is not None and e.reason != COMPLETED]
     if not failed:
-        points = sum(len(draft.view.planned) for draft in drafts)
+        points = sum(len(d.view.planned) for d in drafts)
         return Problem(COMPLETED, f"All {len(drafts)} targets and {points} load points are measured.")
     told = " ".join(f"{name}: {end.reason}: {end.message}" for name, end in failed)
-    nothing = not any(usable(row) for draft in drafts for row in draft.view.rows)
+    nothing = not any(usable(row) for d in drafts for row in d.view.rows)
     if nothing and all(end.reason in ("EveryRequestFailed", "NoUsablePoint") for _, end in failed):
         return Problem("NoUsablePoint", f"No usable load point was measured. {told}")
     return Problem("TargetsFailed", f"{len(failed)} of {len(drafts)} targets failed. {told}")
@@ -41,6 +43,6 @@ def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
     """Nothing is left on the cluster but the results; what will not go is waited for only so long."""
     if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen):
         return True
-    ends = [draft.newest.end_time for draft in drafts if draft.newest is not None and draft.newest.end_time is not None]
+    ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
     since = max(ends, default=seen.status.start_time or now)
-    return now - since >= CLEARING_LIMIT and not any(draft.open for draft in drafts)
+    return now - since >= CLEARING_LIMIT and not any(d.open for d in drafts)

@@ -18,8 +18,10 @@ from enginebench.api.v1alpha1 import (
     Results,
     TargetStatus,
 )
-from enginebench.workflow.observed import Observed
+from enginebench.workflow.names import child_name, data_selector
+from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
+from enginebench.workflow.rules.collect import DETAILED_POINTS
 from enginebench.workflow.summary import summarize
 
 
@@ -58,7 +60,7 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
         targets=list(facts.targets),
         points=list(facts.rows) or None,
         summary=summarize(facts.targets),
-        results=_results(facts),
+        results=_results(seen, facts),
         resolved=Resolved(dataset=facts.dataset) if facts.dataset is not None else None,
     )
 
@@ -141,6 +143,11 @@ def _placement(seen: Observed, facts: Facts) -> PlacementStatus | None:
     return None
 
 
-def _results(facts: Facts) -> Results | None:
-    refs = [DataRef(config_map=row.data) for row in facts.rows if row.data]
-    return Results(data=refs) if refs else None
+def _results(seen: Observed, facts: Facts) -> Results | None:
+    if not facts.rows:
+        return None
+    refs = [
+        DataRef(config_map=child_name(seen.name, seen.uid, Role.DATA, row.target, row.attempt, row.index))
+        for row in facts.rows
+    ]
+    return Results(selector=data_selector(seen.uid), data=refs if facts.points_total <= DETAILED_POINTS else None)

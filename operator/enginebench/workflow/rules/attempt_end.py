@@ -54,12 +54,14 @@ def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
 
 def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
     """The load pod said why it cannot go on. If the engine died of it, its pod tells more in a moment."""
-    failure = target.heard.failure
-    if failure is None or failure.reason == "Interrupted":
+    failure, pod = target.heard.failure, target.load
+    if failure is None or (target.has_engine and _settling(target, now)):
         return None
-    if target.has_engine and _settling(target, now):
+    if failure.reason != "Interrupted":
+        return Problem(failure.reason, failure.message)
+    if pod is None or pod.deleting is not None or pod.disrupted or _settling(target, now):
         return None
-    return Problem(failure.reason, failure.message)
+    return Problem("LoadPodDied", f"Load pod {pod.name} was told to stop, and not by the operator: {failure.message}")
 
 
 def all_measured(target: TargetView, now: datetime) -> Problem | None:
@@ -74,7 +76,7 @@ def all_measured(target: TargetView, now: datetime) -> Problem | None:
 
 def points_missing(target: TargetView, _: datetime) -> Problem | None:
     """The load pod has done what it was told, and yet a point is missing."""
-    if not _all_heard(target):
+    if not target.missing or not _all_heard(target):
         return None
     if any(row.validity == "Superseded" and row.index in target.missing for row in target.rows):
         return Problem(

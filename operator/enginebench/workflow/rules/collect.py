@@ -12,7 +12,6 @@ from enginebench.api.v1alpha1 import (
     PointStatus,
 )
 from enginebench.results.messages import Censored, Figure, PointReport
-from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
 from enginebench.workflow.problem import AGAIN
@@ -102,7 +101,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         target=target,
         attempt=attempt,
         index=index,
-        repeat=report.repeat,
+        repeat=report.repeat or None,
         load=PointLoad(concurrency=report.concurrency),
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
@@ -112,13 +111,12 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
             errored=report.requests.errored,
             incomplete=report.requests.incomplete,
         ),
-        requests_per_second=round(report.requests_per_second, 3),
-        output_tokens_per_second=round(report.output_tokens_per_second, 3),
+        requests_per_second=_short(report.requests_per_second),
+        output_tokens_per_second=_short(report.output_tokens_per_second),
         ttft_milliseconds=_percentiles(report.ttft),
         itl_milliseconds=_percentiles(report.itl),
         tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
         request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
-        data=child_name(seen.name, seen.uid, Role.DATA, target, attempt, index),
     )
 
 
@@ -141,5 +139,10 @@ def _percentiles(figure: Figure) -> PercentileStatus | None:
 
 def _value(value: float | Censored | None) -> float | AtLeast | None:
     if isinstance(value, Censored):
-        return AtLeast(at_least=round(value.at_least, 3))
-    return None if value is None else round(value, 3)
+        return AtLeast(at_least=_short(value.at_least))
+    return None if value is None else _short(value)
+
+
+def _short(value: float) -> float:
+    """Five significant digits: finer than any histogram, and 512 points fit into the status."""
+    return float(f"{value:.5g}")

@@ -35,8 +35,8 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> 
     said = next((h.dataset for h in seen.heard.values() if h.dataset is not None), None)
     read = ResolvedDataset(rows=said.rows, digest=said.digest) if said is not None else None
     source = seen.spec.workload.dataset.config_map
-    if said is not None and said.errors:
-        where = f"ConfigMap {source.name}, key {source.key}" if source is not None else "spec.workload.dataset"
+    if said is not None and said.errors and source is not None:
+        where = f"ConfigMap {source.name}, key {source.key}"
         lines = "; ".join(said.errors)
         return DatasetState(
             ready=False, problem=Problem("DatasetInvalid", f"The data set ({where}) is refused: {lines}")

@@ -1,0 +1,170 @@
+"""Builders of what the rules look at: a run, its children, and what they said. Times are seconds after START."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from enginebench.api.resolve import timeouts
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStatus, PointStatus, TargetStatus
+from enginebench.results.messages import EngineReport, Evidence, Figure, PointReport, Progress, RequestCounts, encode
+from enginebench.workflow.names import child_name
+from enginebench.workflow.observed import Child, Heard, Observed, PodView, ReceivedPoint, Role, Terminated
+from enginebench.workflow.plan import Create, Delete, Plan
+from enginebench.workflow.target import TargetView
+
+START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+RUN, UID = "run", "run-uid"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def spec(**changes: Any) -> BenchmarkRunSpec:
+    """Two simulated targets, two load points of one second; `changes` are fields as they stand in YAML."""
+    document: dict[str, Any] = {
+        "targets": [{"name": name, "simulated": {"api": "vLLM", "model": "m"}} for name in ("a-sim", "b-sim")],
+        "workload": {
+            "dataset": {"synthetic": {"promptTokens": 16, "outputTokens": 16}},
+            "load": {"concurrency": {"levels": [1, 2]}},
+            "durationSeconds": 1,
+        },
+    }
+    return BenchmarkRunSpec.model_validate(document | changes)
+
+
+def figure(count: int = 400, p99: float = 3.0, censored: int = 0) -> Figure:
+    return Figure(count=count, p50=1.0, p90=2.0, p95=2.5, p99=p99, mean=1.2, censored=censored)
+
+
+def report(index: int = 0, *, ended: float = 10, **changes: Any) -> PointReport:
+    """A flawless point that ended `ended` seconds after START; output TPS grows with the concurrency."""
+    values: dict[str, Any] = {
+        "index": index,
+        "concurrency": index + 1,
+        "started_at": at(ended - 1).timestamp(),
+        "ended_at": at(ended).timestamp(),
+        "window_seconds": 1.0,
+        "requests": RequestCounts(succeeded=400),
+        "requests_per_second": 400.0,
+        "output_tokens_per_second": 1000.0 * (index + 1),
+        "evidence": Evidence(),
+    } | {name: figure() for name in ("ttft", "itl", "tpot", "inter_event_gap", "request_latency")}
+    return PointReport(**values | changes)
+
+
+def received(index: int = 0, **changes: Any) -> ReceivedPoint:
+    point = report(index, **changes)
+    return ReceivedPoint(point, encode(point))
+
+
+def heard(*points: ReceivedPoint, verified: bool = True, now: float = 10, **changes: Any) -> Heard:
+    """A load pod that has verified its engine and sent `points`."""
+    values: dict[str, Any] = {
+        "engine": EngineReport(served_model="m", first_request_seconds=0.1, at=at(3).timestamp()) if verified else None,
+        "progress": Progress(stage="Loading" if verified else "Waiting", message="1 user, load point 1 of 2"),
+        "points": points,
+        "heard_at": at(now),
+        "milestone_at": at(now),
+    }
+    return Heard(**values | changes)
+
+
+def engine(target: str = "a-sim", attempt: int = 1, **changes: Any) -> PodView:
+    """An engine pod that runs since second 2."""
+    name = child_name(RUN, UID, Role.ENGINE, target, attempt)
+    values: dict[str, Any] = {
+        "phase": "Running",
+        "node": "gpu-1",
+        "scheduled_at": at(1),
+        "started_at": at(2),
+        "image": "engine:1",
+        "image_id": "engine@sha256:1",
+    }
+    return PodView(Role.ENGINE, name, f"uid-{name}", target, attempt, START, **values | changes)
+
+
+def load(target: str = "a-sim", attempt: int = 1, **changes: Any) -> PodView:
+    """A load pod that runs since second 2."""
+    name = child_name(RUN, UID, Role.LOAD, target, attempt) + "-0-abcde"
+    values: dict[str, Any] = {"phase": "Running", "node": "cpu-1", "scheduled_at": at(1), "started_at": at(2)}
+    return PodView(Role.LOAD, name, f"uid-{name}", target, attempt, START, **values | changes)
+
+
+def terminated(code: int, message: str = "", *, reason: str = "Error", ended: float = 9) -> dict[str, Any]:
+    """What changes on a pod whose container ended."""
+    phase = "Succeeded" if code == 0 else "Failed"
+    return {"phase": phase, "terminated": Terminated(code, reason, message, at(ended))}
+
+
+def child(role: Role, target: str = "a-sim", attempt: int = 1, **changes: Any) -> Child:
+    name = child_name(RUN, UID, role, target, attempt)
+    return Child(
+        **{"role": role, "name": name, "uid": f"uid-{name}", "target": target, "attempt": attempt, "created": START}
+        | changes
+    )
+
+
+def target(**changes: Any) -> TargetView:
+    """The first target with an open first attempt, its engine and load pod running and verified, no point yet."""
+    run = spec()
+    values: dict[str, Any] = {
+        "spec": run.targets[0],
+        "status": TargetStatus(name="a-sim"),
+        "timeouts": timeouts(run),
+        "planned": (0, 1),
+        "rows": (),
+        "attempt": Attempt(number=1, start_time=START, pod_uid=engine().uid),
+        "engine": engine(),
+        "load": load(),
+        "load_job": child(Role.LOAD),
+        "heard": heard(),
+    }
+    return TargetView(**values | changes)
+
+
+def row(index: int, validity: str = "Valid", *, attempt: int = 1, target: str = "a-sim", **changes: Any) -> PointStatus:
+    values: dict[str, Any] = {
+        "load": {"concurrency": index + 1},
+        "requests": {"succeeded": 400},
+        "outputTokensPerSecond": 1000.0 * (index + 1),
+    }
+    return PointStatus.model_validate(
+        {"target": target, "attempt": attempt, "index": index, "validity": validity} | values | changes
+    )
+
+
+def observed(**changes: Any) -> Observed:
+    """A run that nobody has looked at yet."""
+    values: dict[str, Any] = {
+        "namespace": "ns",
+        "name": RUN,
+        "uid": UID,
+        "generation": 1,
+        "created": START,
+        "deleting": None,
+        "spec": spec(),
+        "spec_error": "",
+        "status": BenchmarkRunStatus(observed_generation=-1),
+    }
+    return Observed(**values | changes)
+
+
+def carried_out(seen: Observed, plan: Plan, now: datetime) -> Observed:
+    """What the next pass sees: the status as it was written, children created and gone, engines running at once."""
+    status = seen.status
+    if plan.status is not None:
+        status = BenchmarkRunStatus.model_validate(plan.status.document())
+    children, pods = list(seen.children), list(seen.pods)
+    for action in plan.actions:
+        if isinstance(action, Create):
+            made = child(action.role, action.target, action.attempt, created=now)
+            children.append(made)
+            if action.role is Role.ENGINE:
+                pods.append(engine(action.target, action.attempt))
+            elif action.role is Role.LOAD:
+                pods.append(load(action.target, action.attempt))
+        elif isinstance(action, Delete):
+            children = [c for c in children if c.name != action.child.name]
+            pods = [p for p in pods if not p.name.startswith(action.child.name)]
+    return replace(seen, status=status, children=tuple(children), pods=tuple(pods))

@@ -1,0 +1,90 @@
+"""Has the open attempt come to its end, and why: every rule, and which goes before which."""
+
+from typing import Any
+
+import pytest
+
+from enginebench.results.messages import Failure, Progress, RequestCounts
+from enginebench.workflow.observed import Heard, Role
+from enginebench.workflow.rules.attempt_end import end_of_attempt
+from tests.unit.workflow.build import at, child, engine, heard, load, received, row, target, terminated
+
+MEASURED = (row(0), row(1))
+BOTH = heard(received(0), received(1, ended=12), ended=True)
+FAILED = RequestCounts(errored=5)
+DEAD_LAST = heard(received(0, ended=8), received(1, ended=12, requests=FAILED), ended=True, now=12)
+UNHEARD = heard(verified=False)
+DOWNLOADING = heard(verified=False, progress=Progress(stage="DownloadingModel", message="1 of 9 GiB"))
+WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serves other"), ended=True)
+TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
+GONE = {"load": None, "load_job": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "want"),
+    [
+        ({}, 20, None),
+        ({"rows": MEASURED, "heard": BOTH}, 20, "Completed"),
+        ({"rows": MEASURED, "heard": heard(received(0), received(1))}, 20, None),
+        ({"rows": MEASURED, "heard": Heard(), **GONE}, 20, "Completed"),
+        ({"rows": (row(0),), "heard": heard(received(0), ended=True)}, 20, "ResultsMissing"),
+        ({"rows": (row(0, "Superseded", attempt=1),), "heard": heard(ended=True)}, 20, "EngineChanged"),
+        # the engine dies
+        ({"engine": engine(**terminated(1, "boom"))}, 20, "EngineExited"),
+        ({"engine": engine(**terminated(1, ended=20)), "rows": MEASURED, "heard": BOTH}, 21, "Completed"),
+        ({"engine": engine(**terminated(1, ended=11)), "rows": MEASURED, "heard": BOTH}, 21, "EngineExited"),
+        ({"rows": MEASURED, "heard": DEAD_LAST}, 16, None),
+        ({"rows": MEASURED, "heard": DEAD_LAST}, 17, "Completed"),
+        ({"heard": WRONG}, 14, None),
+        ({"heard": WRONG}, 15, "WrongModel"),
+        ({"heard": WRONG, "engine": engine(**terminated(137))}, 15, "OutOfMemory"),
+        # the engine is taken away
+        ({"engine": None}, 20, "EngineDeleted"),
+        ({"engine": engine(deleting=at(15))}, 20, "EngineDeleted"),
+        ({"engine": engine(disrupted="EvictionByEvictionAPI")}, 20, "EngineEvicted"),
+        ({"engine": engine(disrupted="DeletionByTaintManager", **terminated(137))}, 20, "EngineEvicted"),
+        # the engine does not come up
+        ({"heard": UNHEARD}, 1801, None),
+        ({"heard": UNHEARD}, 1802, "StartupTimeout"),
+        ({"heard": DOWNLOADING}, 1802, "StartupTimeout"),
+        ({"heard": Heard(), **GONE, "rows": (row(0),)}, 1802, "LoadPodDeleted"),
+        # the load pod
+        ({"load": load(deleting=at(15))}, 20, "LoadPodDeleted"),
+        ({"load": load(disrupted="PreemptionByScheduler")}, 20, "LoadPodEvicted"),
+        (
+            {"load": None, "load_job": child(Role.LOAD, failed="BackoffLimitExceeded: x"), "heard": Heard()},
+            20,
+            "LoadPodDeleted",
+        ),
+        ({"load": None, "heard": Heard()}, 119, None),
+        (
+            {"load": None, "load_job": child(Role.LOAD, trouble="exceeded quota"), "heard": Heard()},
+            120,
+            "LoadPodNotCreated",
+        ),
+        ({"load": load(**terminated(1))}, 20, None),
+        ({"load": load(**terminated(1)), "heard": heard(exhausted=True)}, 20, "LoadPodDied"),
+        ({"load": load(**terminated(0)), "heard": heard(exhausted=True)}, 20, "ResultsMissing"),
+        ({"heard": TOLD_TO_STOP}, 14, None),
+        ({"heard": TOLD_TO_STOP}, 15, "LoadPodDied"),
+        ({"heard": TOLD_TO_STOP, "load": load(deleting=at(15))}, 15, "LoadPodDeleted"),
+        ({"heard": heard(now=10)}, 189, None),
+        ({"heard": heard(now=10)}, 190, "LoadPodSilent"),
+    ],
+)
+def test_end_of_attempt(changes: dict[str, Any], now: float, want: str | None) -> None:
+    problem = end_of_attempt(target(**changes), at(now))
+    assert (problem.reason if problem else None) == want
+
+
+def test_a_download_has_a_time_of_its_own_where_the_load_pod_pulls() -> None:
+    ollama = target(heard=DOWNLOADING).spec.model_validate({"name": "o", "ollama": {"model": "m"}})
+    assert end_of_attempt(target(spec=ollama, heard=DOWNLOADING), at(1802)) is None
+    problem = end_of_attempt(target(spec=ollama, heard=DOWNLOADING), at(1802 + 7200))
+    assert problem is not None
+    assert "1 of 9 GiB" in problem.message
+
+
+def test_an_endpoint_is_never_missed() -> None:
+    endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
+    assert end_of_attempt(target(spec=endpoint, engine=None), at(20)) is None

@@ -1,0 +1,49 @@
+"""A container that ended by itself, in words."""
+
+import pytest
+
+from enginebench.workflow.rules.pod_end import engine_died, last_lines, load_pod_died
+from tests.unit.workflow.build import engine, load, terminated
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "log", "want_reason", "want_words"),
+    [
+        (1, "Error", "ValueError: no such model", "EngineExited", "ValueError: no such model"),
+        (0, "Completed", "bye", "EngineExited", "code 0"),
+        (137, "OOMKilled", "", "OutOfMemory", "resources.limits.memory"),
+        (137, "Error", "", "OutOfMemory", "exit code 137"),
+        (1, "Error", "torch.OutOfMemoryError: CUDA out of memory. Tried", "GPUOutOfMemory", "GPU memory"),
+        (2, "Error", "ggml_backend_cuda: cudaMalloc failed: out of memory", "GPUOutOfMemory", "smaller model"),
+        (1, "Error", "No available memory for the cache blocks.", "GPUOutOfMemory", "more GPUs"),
+    ],
+)
+def test_engine_died(code: int, reason: str, log: str, want_reason: str, want_words: str) -> None:
+    problem = engine_died(engine(**terminated(code, log, reason=reason)))
+    assert problem.reason == want_reason
+    assert want_words in problem.message
+
+
+def test_a_pod_that_failed_as_a_whole_says_why() -> None:
+    problem = engine_died(engine(phase="Failed", reason="UnexpectedAdmissionError", message="no GPU is left"))
+    assert problem.message.endswith("(UnexpectedAdmissionError): no GPU is left")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "want_reason", "want_words"),
+    [
+        (0, "Completed", "ResultsMissing", "code 0"),
+        (137, "OOMKilled", "LoadPodDied", "loadGenerator.resources.limits.memory"),
+        (1, "Error", "LoadPodDied", "Traceback"),
+    ],
+)
+def test_load_pod_died(code: int, reason: str, want_reason: str, want_words: str) -> None:
+    problem = load_pod_died(load(**terminated(code, reason=reason)), ("Traceback",))
+    assert problem.reason == want_reason
+    assert want_words in problem.message
+
+
+def test_last_lines_leave_out_frames_and_keep_the_end() -> None:
+    assert last_lines("one\n\nEB1 1 point 1/1 00 xx\ntwo\n") == "one | two"
+    assert last_lines("x" * 700 + "END").endswith("END")
+    assert last_lines("") == "(none)"

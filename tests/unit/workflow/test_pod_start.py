@@ -1,0 +1,64 @@
+"""What holds a pod that does not get going, and when that is a failure."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from enginebench.api.resolve import timeouts
+from enginebench.workflow.observed import Trouble, Waiting
+from enginebench.workflow.rules.pod_start import stuck
+from tests.unit.workflow.build import at, engine, spec
+
+LIMITS = timeouts(spec(timeouts={"schedulingSeconds": 100, "imagePullSeconds": 200}))
+PENDING: dict[str, Any] = {"phase": "Pending", "started_at": None, "image_id": ""}
+UNSCHEDULED = PENDING | {"scheduled_at": None, "node": "", "unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu."}
+PULL = Waiting("ImagePullBackOff", "Back-off pulling image: not found")
+SECRET = Waiting("CreateContainerConfigError", 'secret "hf-token" not found')
+
+
+def mount(message: str) -> tuple[Trouble, ...]:
+    return (Trouble("FailedMount", message, at(5), at(60)),)
+
+
+MISSING = mount('MountVolume.SetUp failed for volume "x" : configmap "prompts" not found')
+BUSY = mount("Multi-Attach error for volume")
+
+
+@pytest.mark.parametrize(
+    ("pod", "now", "want_reason", "want_words"),
+    [
+        ({}, 9000, None, ""),
+        (UNSCHEDULED, 99, None, ""),
+        (UNSCHEDULED, 100, "Unschedulable", "0/2 nodes: Insufficient nvidia.com/gpu."),
+        (UNSCHEDULED | {"gated": True}, 9000, None, ""),
+        (PENDING, 200, None, ""),
+        (PENDING, 201, "ImagePullTimeout", "spec.timeouts.imagePullSeconds"),
+        (PENDING | {"waiting": PULL}, 60, None, ""),
+        (PENDING | {"waiting": PULL}, 61, "ImagePullFailed", "engine:1 cannot be pulled"),
+        (PENDING | {"waiting": PULL, "troubles": (Trouble("Failed", "x", at(100), at(110)),)}, 120, None, ""),
+        (PENDING | {"waiting": Waiting("InvalidImageName", "bad")}, 2, "ImagePullFailed", "bad"),
+        (PENDING | {"waiting": SECRET}, 30, None, ""),
+        (PENDING | {"waiting": SECRET}, 31, "ContainerConfigError", 'secret "hf-token" not found'),
+        (
+            PENDING | {"waiting": Waiting("RunContainerError", "no such file")},
+            31,
+            "ContainerStartFailed",
+            "no such file",
+        ),
+        (PENDING | {"troubles": MISSING}, 34, None, ""),
+        (PENDING | {"troubles": MISSING}, 35, "VolumeNotFound", 'configmap "prompts" not found'),
+        (PENDING | {"troubles": BUSY}, 124, None, ""),
+        (PENDING | {"troubles": BUSY}, 125, "VolumeNotAttachable", "Multi-Attach"),
+    ],
+)
+def test_stuck(pod: dict[str, Any], now: float, want_reason: str | None, want_words: str) -> None:
+    problem = stuck(engine(**pod), at(now), LIMITS)
+    assert (problem.reason if problem else None) == want_reason
+    assert want_words in (problem.message if problem else "")
+
+
+def test_a_flapping_registry_gets_its_grace_from_the_first_complaint() -> None:
+    pod = engine(**PENDING, waiting=PULL, troubles=(Trouble("Failed", "x", at(100), at(110)),))
+    assert stuck(pod, at(100) + timedelta(seconds=59), LIMITS) is None
+    assert stuck(pod, at(100) + timedelta(seconds=60), LIMITS) is not None
