@@ -1,0 +1,208 @@
+"""The figures of a load point, each with its formula and its population. All durations are nanoseconds in here.
+
+TTFT, request latency: Kaplan-Meier over every request started in the window, the unfinished ones right-censored
+(E. L. Kaplan, P. Meier: Nonparametric Estimation from Incomplete Observations, JASA 53, 1958). Without censoring
+that is the nearest-rank percentile, which is what all other figures use.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from enginebench.results.histogram import Histogram
+from enginebench.results.messages import Censored, Figure
+from enginebench.results.record import RequestRecord, Window
+
+PERCENTS = (50, 90, 95, 99)
+_ROUNDING = 1e-9
+"""A survival of 0.1 comes out of its product as 0.09999999999999998 or 0.10000000000000003."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Durations of one figure: those that were observed, and how long the unfinished ones had lasted by the end."""
+
+    observed: list[int]
+    censored: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How the tokens of a point are counted: by the server's usage, or as one an event."""
+
+    source: str
+    """`usage` or `events`."""
+    per_event: float
+    """Mean tokens of a content event over the finished requests; 1.0 where nothing is known."""
+
+    def of(self, record: RequestRecord) -> float:
+        """Output tokens of a request; for one without a count they are estimated from its events."""
+        if self.source == "usage" and record.output_tokens is not None:
+            return record.output_tokens
+        return record.events * self.per_event
+
+
+def tokens(records: Iterable[RequestRecord]) -> Tokens:
+    """Usage counts if every finished request had one; otherwise all are counted alike, by events."""
+    done = [r for r in records if r.outcome == "succeeded" and r.events]
+    if not done or any(r.output_tokens is None for r in done):
+        return Tokens("events", 1.0)
+    return Tokens("usage", sum(r.output_tokens or 0 for r in done) / sum(r.events for r in done))
+
+
+def ttft(records: Iterable[RequestRecord], ended: int) -> Sample:
+    """TTFT: first content event - start. Every tracked request; censored at `ended` if it was still open by then.
+
+    A request that failed before its first content has no TTFT; it counts among the errors.
+    """
+    population = list(records)
+    return Sample(
+        observed=[r.first - r.start for r in population if r.first],
+        censored=[ended - r.start for r in population if not r.first and r.outcome == "open"],
+    )
+
+
+def request_latency(records: Iterable[RequestRecord], ended: int) -> Sample:
+    """Request latency: last content event - start. Every tracked request that did not fail, the open ones censored."""
+    population = list(records)
+    return Sample(
+        observed=[r.last - r.start for r in population if r.outcome == "succeeded"],
+        censored=[ended - r.start for r in population if r.outcome == "open"],
+    )
+
+
+def mean_itl(record: RequestRecord, counted: Tokens) -> tuple[int, int] | None:
+    """(ITL, its weight) of a finished request: ((last - first) / (tokens - 1), tokens - 1), as GuideLLM 0.2.1 has it.
+
+    None below two tokens, where there is no interval.
+    """
+    weight = round(counted.of(record)) - 1
+    if record.outcome != "succeeded" or weight < 1:
+        return None
+    return round((record.last - record.first) / weight), weight
+
+
+def itl(records: Iterable[RequestRecord], counted: Tokens) -> Histogram:
+    """ITL over the finished tracked requests, each weighted by its intervals: the published figure."""
+    histogram = Histogram()
+    for value, weight in _paces(records, counted):
+        histogram.record(value, weight)
+    return histogram
+
+
+def tpot(records: Iterable[RequestRecord], counted: Tokens) -> Histogram:
+    """TPOT: the same quotient, every finished tracked request weighing one; nearest to vLLM bench and AIPerf."""
+    histogram = Histogram()
+    for value, _ in _paces(records, counted):
+        histogram.record(value)
+    return histogram
+
+
+def _paces(records: Iterable[RequestRecord], counted: Tokens) -> Iterator[tuple[int, int]]:
+    return (pace for r in records if (pace := mean_itl(r, counted)) is not None)
+
+
+def requests_per_second(records: Iterable[RequestRecord], window: Window) -> float:
+    """RPS: requests that finished well in the window, whenever they were started, over its length."""
+    return sum(r.outcome == "succeeded" and r.end in window for r in records) / window.seconds
+
+
+def output_tokens_per_second(records: Iterable[RequestRecord], window: Window, counted: Tokens) -> float:
+    """Output TPS: tokens booked when they arrived. A request's tokens are spread evenly over its content events."""
+    booked = 0.0
+    for r in records:
+        if r.events_in_window:
+            booked += r.events_in_window * (counted.of(r) / r.events if r.outcome == "succeeded" else counted.per_event)
+    return booked / window.seconds
+
+
+def total_tokens_per_second(records: Sequence[RequestRecord], window: Window, counted: Tokens) -> float | None:
+    """Total TPS: output TPS, and prompt tokens booked at the first content, when they had been processed.
+
+    A request without usage counts with the mean of the others; None where no server count is known.
+    """
+    mean = mean_of(r.prompt_tokens for r in records)
+    if mean is None:
+        return None
+    prompts = sum(
+        mean if r.prompt_tokens is None else r.prompt_tokens for r in records if r.first and r.first in window
+    )
+    return output_tokens_per_second(records, window, counted) + prompts / window.seconds
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are there; None without any."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def kaplan_meier(sample: Sample, percents: Sequence[int] = PERCENTS) -> dict[int, int | Censored]:
+    """Quantiles of right-censored durations: the smallest duration t with S(t) <= 1 - percent/100; {} without any.
+
+    One that is not reached is `Censored` (nanoseconds): the quantile lies beyond the last event, and is no smaller
+    than if every open request had ended at this very moment. The greater of the two bounds is given.
+    """
+    everything = sorted(sample.observed + sample.censored)
+    found: dict[int, int | Censored] = {}
+    wanted = sorted(percents) if everything else []
+    last = 0
+    for duration, survival in _survival(sample):
+        last = duration
+        while wanted and survival <= 1 - wanted[0] / 100 + _ROUNDING:
+            found[wanted.pop(0)] = duration
+    for percent in wanted:
+        rank = max(1, -(-percent * len(everything) // 100))
+        found[percent] = Censored(at_least=max(last, everything[rank - 1]))
+    return found
+
+
+def _survival(sample: Sample) -> Iterator[tuple[int, float]]:
+    """(t, S(t)) at every t at which something was observed, in order; censored at t are at risk at t."""
+    events, censored = sorted(sample.observed), sorted(sample.censored)
+    survival, gone, i = 1.0, 0, 0
+    while i < len(events):
+        t, j = events[i], i
+        while j < len(events) and events[j] == t:
+            j += 1
+        while gone < len(censored) and censored[gone] < t:
+            gone += 1
+        at_risk = len(events) - i + len(censored) - gone
+        survival *= 1 - (j - i) / at_risk
+        yield t, survival
+        i = j
+
+
+def censored_figure(sample: Sample) -> Figure:
+    """The figure of a sample with unfinished members. No mean then: it would only tell the length of the run."""
+    quantiles = kaplan_meier(sample)
+    whole = sample.observed and not sample.censored
+    return Figure(
+        count=len(sample.observed) + len(sample.censored),
+        **{f"p{percent}": _milliseconds(quantiles[percent]) for percent in PERCENTS if quantiles},
+        mean=math.fsum(sample.observed) / len(sample.observed) / 1e6 if whole else None,
+        censored=len(sample.censored),
+    )
+
+
+def histogram_figure(histogram: Histogram, left_out: int = 0) -> Figure:
+    """The figure of a whole distribution; `count` is the number of samples, `left_out` of those not finished."""
+    values = {f"p{percent}": histogram.quantile(percent) for percent in PERCENTS}
+    mean = histogram.mean()
+    return Figure(
+        count=histogram.samples,
+        **{name: value / 1e6 for name, value in values.items() if value is not None},
+        mean=mean / 1e6 if mean is not None else None,
+        censored=left_out,
+    )
+
+
+def histogram_of(values: Iterable[int]) -> Histogram:
+    """The values as a mergeable histogram."""
+    histogram = Histogram()
+    for value in values:
+        histogram.record(value)
+    return histogram
+
+
+def _milliseconds(value: int | Censored) -> float | Censored:
+    return Censored(at_least=value.at_least / 1e6) if isinstance(value, Censored) else value / 1e6

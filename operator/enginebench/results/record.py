@@ -1,0 +1,46 @@
+"""What is known of one request when its point is over: the raw material of every figure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["open", "succeeded", "errored"]
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request; times are nanoseconds of one process's monotonic clock, 0 where it has not happened."""
+
+    start: int
+    """Just before its first byte was sent."""
+    tracked: bool = False
+    """Started in the window: it belongs to the population of latencies."""
+    first: int = 0
+    """Its first event with content arrived."""
+    last: int = 0
+    """Its last event with content arrived."""
+    end: int = 0
+    """Its response was complete, or it failed."""
+    events: int = 0
+    """Events with content."""
+    events_in_window: int = 0
+    output_tokens: int | None = None
+    """By the server's own count."""
+    prompt_tokens: int | None = None
+    outcome: Outcome = "open"
+    error: str = ""
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The span that counts, in the records' clock: [open, close)."""
+
+    open: int
+    close: int
+
+    def __contains__(self, instant: object) -> bool:
+        return isinstance(instant, int) and self.open <= instant < self.close
+
+    @property
+    def seconds(self) -> float:
+        return (self.close - self.open) / 1e9
