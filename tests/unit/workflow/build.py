@@ -99,10 +99,8 @@ def terminated(code: int, message: str = "", *, reason: str = "Error", ended: fl
 
 def child(role: Role, target: str = "a-sim", attempt: int = 1, **changes: Any) -> Child:
     name = child_name(RUN, UID, role, target, attempt)
-    return Child(
-        **{"role": role, "name": name, "uid": f"uid-{name}", "target": target, "attempt": attempt, "created": START}
-        | changes
-    )
+    values: dict[str, Any] = {"created": START} | changes
+    return Child(role=role, name=name, uid=f"uid-{name}", target=target, attempt=attempt, **values)
 
 
 def target(**changes: Any) -> TargetView:
