@@ -16,6 +16,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILT = ROOT / "build" / "operator-image"
+"""Holds the reference of the image that was built last."""
+PUBLIC_IMAGE = "docker.io/enginebench/operator"
+"""Its name in the manifests."""
 REPOSITORY = "localhost/enginebench/operator"
 PUBLIC_BASE = "docker.io/library/python:3.12-slim"
 LOCKS = ("requirements/runtime.txt", "requirements/installer.txt")
@@ -59,9 +63,7 @@ def say(text: str) -> None:
 
 def docker(*arguments: str) -> str:
     """Stdout of one docker command; its stderr goes to the terminal."""
-    return subprocess.run(
-        ["docker", *arguments], stdout=subprocess.PIPE, check=True, text=True
-    ).stdout.strip()
+    return subprocess.run(["docker", *arguments], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def image_field(image: str, field: str) -> str:
@@ -121,12 +123,10 @@ def build(root: Path, base: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the operator's image, unless it exists.")
-    parser.add_argument(
-        "--base", default=PUBLIC_BASE, help="image with Python >= 3.11 (default: %(default)s)"
-    )
+    parser.add_argument("--base", default=PUBLIC_BASE, help="image with Python >= 3.11 (default: %(default)s)")
     image = build(ROOT, parser.parse_args().base)
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "operator-image").write_text(image + "\n")
+    BUILT.parent.mkdir(exist_ok=True)
+    BUILT.write_text(image + "\n")
     print(image)
     return 0
 

@@ -1,0 +1,115 @@
+# What a developer types. Everything else is a Python program of this repository that says what it does.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export DOCKER_BUILDKIT ?= 0
+
+PY := .venv/bin/python
+VENV := .venv/.stamp
+DEVCLUSTER := $(PY) -m devcluster
+# KUBECONFIG, DOCKER_HOST and PATH of the cluster in use.
+WITH_CLUSTER := . .cluster/env;
+PYTEST := $(PY) -m pytest
+SOURCES := operator devcluster demo images scripts tests
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- see it work
+
+demo: $(VENV) ## From nothing to a comparison of three engines (REAL=1: real Ollama on the CPU)
+	@$(PY) -m demo $(if $(filter-out 0,$(REAL)),--real)
+
+# ---- the cluster
+
+cluster-up: $(VENV) ## A local two-node Kubernetes cluster with one (declared) GPU; CLUSTER=current takes yours
+	@$(DEVCLUSTER) up
+
+cluster-down: $(VENV) ## Delete it; what was built for it stays cached
+	@$(DEVCLUSTER) down
+
+cluster-status: $(VENV) ## Say how it stands
+	@$(DEVCLUSTER) status
+
+cluster-purge: $(VENV) ## Delete it, its container engine and the caches
+	@$(DEVCLUSTER) purge
+
+# ---- the operator in it
+
+# A cluster that is up is not touched again.
+.cluster-there: $(VENV)
+	@$(DEVCLUSTER) status >/dev/null 2>&1 || $(DEVCLUSTER) up
+
+image: .cluster-there ## Build the operator's image for the cluster
+	@$(WITH_CLUSTER) base="$$($(DEVCLUSTER) base-image)"; $(PY) -m images.operator.build --base "$$base" >/dev/null
+
+deploy: $(if $(IMAGE),.cluster-there,image) ## Install the operator; IMAGE=registry/name:tag takes that image instead of building one
+	@$(WITH_CLUSTER) $(PY) -m images.operator.deploy $(if $(IMAGE),--image $(IMAGE))
+
+undeploy: $(VENV) ## Remove the operator, its CRD and with it every run
+	@$(WITH_CLUSTER) kubectl delete --ignore-not-found --timeout=120s -k manifests/default
+
+ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into the cluster
+	@$(WITH_CLUSTER) $(PY) -m images.ollama.build
+
+# ---- tests
+
+test: test-unit test-simulation test-cluster ## All; leaves the cluster up (30 to 50 min where nothing is cached)
+
+test-unit: $(VENV) ## Tables and parts: seconds
+	@$(PYTEST) -q tests/unit
+
+test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
+	@$(PYTEST) -q tests/simulation
+
+test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
+	@$(PYTEST) -v tests/cluster
+
+# ---- quality
+
+lint: $(VENV) ## ruff, mypy, the layers, the generated CRD
+	@.venv/bin/ruff check $(SOURCES)
+	@.venv/bin/ruff format --check $(SOURCES)
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(PY) -m enginebench crd --check
+
+fmt: $(VENV) ## Format the code and generate the CRD anew
+	@.venv/bin/ruff check --fix --exit-zero --quiet $(SOURCES)
+	@.venv/bin/ruff format $(SOURCES)
+	@$(PY) -m enginebench crd --write
+
+# ---- the environment
+
+LOCK := $(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+  --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+lock: $(VENV) ## Resolve the locked requirements anew; UPGRADE=1 takes newer versions
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --constraint requirements/runtime.txt --output-file requirements/dev.txt \
+	  pyproject.toml requirements/dev.in
+	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/installer.txt requirements/installer.in
+	@git --no-pager diff --stat -- requirements
+
+# The first Python of these that is new enough and can make a venv.
+PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3
+
+$(VENV): requirements/dev.txt pyproject.toml
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    found=$$python; break; \
+	  fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "EngineBench needs Python 3.11 or later with venv (Debian: apt-get install python3-venv); PYTHON=… names one." >&2; \
+	  exit 1; \
+	fi; \
+	echo "Python environment in .venv, from locked requirements (about a minute the first time)"; \
+	$$found -m venv .venv; \
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt; \
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	touch $@
+
+.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama \
+  test test-unit test-simulation test-cluster lint fmt lock

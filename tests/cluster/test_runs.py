@@ -1,0 +1,184 @@
+"""Whole runs that succeed: the rehearsal of the demo, vLLM's pod, and a real Ollama."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
+from tests.support.endpoints import URL, simulated_server
+from tests.support.runs import benchmark, simulated
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FIGURES = ("ttftMilliseconds", "itlMilliseconds", "tpotMilliseconds", "requestLatencyMilliseconds")
+
+
+def engines_alive(namespace: Namespace) -> list[str]:
+    """Engine pods that hold a GPU, the terminating ones too."""
+    over = ("Succeeded", "Failed")
+    return [p["metadata"]["name"] for p in namespace.pods("engine") if p["status"]["phase"] not in over]
+
+
+def watch_to_the_end(namespace: Namespace, run: str, *, within: float) -> dict[str, Any]:
+    """The status at the end; on the way never two engines at once, and progress that only grows."""
+    done: list[int] = []
+
+    def look() -> dict[str, Any] | None:
+        assert len(alive := engines_alive(namespace)) <= 1, f"two engines at once: {alive}"
+        status = namespace.status(run)
+        done.append(status.get("progress", {}).get("pointsDone", 0))
+        return status if status.get("completionTime") else None
+
+    status = eventually(look, within=within, what=f"the end of {run}", every=0.3)
+    assert all(earlier <= later for earlier, later in pairwise(done)), done
+    assert len(set(done)) > 2, "points must be in the status as they are measured, not all at the end"
+    return status
+
+
+def points(status: dict[str, Any], target: str) -> dict[int, dict[str, Any]]:
+    """Concurrency → point."""
+    return {p["load"]["concurrency"]: p for p in status["points"] if p["target"] == target}
+
+
+def check_points(status: dict[str, Any], targets: list[str], levels: list[int]) -> None:
+    """Each point once, with every figure, and with results that can be fetched."""
+    assert [(p["target"], p["load"]["concurrency"]) for p in status["points"]] == [
+        (target, level) for target in targets for level in levels
+    ]
+    for point in status["points"]:
+        assert point["validity"] in ("Valid", "Limited"), point
+        assert point["requests"]["succeeded"] > 0
+        assert point["requests"].get("errored", 0) == 0
+        assert point["requestsPerSecond"] > 0
+        assert point["outputTokensPerSecond"] > 0
+        for figure in FIGURES:
+            values = point[figure]
+            assert values["count"] > 0
+            numbers = [
+                v if isinstance(v, int | float) else v["atLeast"] for v in (values[p] for p in ("p50", "p90", "p99"))
+            ]
+            assert 0 < numbers[0] <= numbers[1] <= numbers[2], (figure, values)
+
+
+def test_the_rehearsal(namespace: Namespace) -> None:
+    """The demo's run, its points shortened: three simulated engines queue for the one GPU."""
+    run = yaml.safe_load((EXAMPLES / "vllm-vs-ollama-rehearsal.yaml").read_text())
+    levels = [1, 4, 16]
+    run["spec"]["workload"]["load"] = {"concurrency": {"levels": levels}}
+    targets = [target["name"] for target in run["spec"]["targets"]]
+    assert targets == ["vllm-sim", "ollama-default-sim", "ollama-tuned-sim"]
+    namespace.apply(run)
+    name = run["metadata"]["name"]
+    watch_to_the_end(namespace, name, within=240)
+    status = namespace.wait_finished(name, within=10)
+    assert status["phase"] == "Completed"
+    assert outcome(status) == SUCCESS
+    check_points(status, targets, levels)
+    assert status["progress"] == {
+        "targetsDone": 3,
+        "targetsTotal": 3,
+        "pointsDone": 9,
+        "pointsTotal": 9,
+        "percent": 100,
+    }
+    for target in status["targets"]:
+        assert target["phase"] == "Succeeded"
+        assert target["simulated"] is True
+        assert target["engine"]["gpu"]["count"] == 1
+        assert target["engine"]["node"] == status["placement"]["node"]
+    slow, fast = points(status, "ollama-default-sim"), points(status, "vllm-sim")
+    assert slow[16]["outputTokensPerSecond"] < 1.3 * slow[4]["outputTokensPerSecond"], "four slots carry no more"
+    assert fast[16]["outputTokensPerSecond"] > 2 * slow[16]["outputTokensPerSecond"]
+    assert slow[16]["ttftMilliseconds"]["p50"] > 3 * fast[16]["ttftMilliseconds"]["p50"], "the others wait"
+    assert slow[1]["itlMilliseconds"]["p50"] == pytest.approx(9.5, rel=0.25), "8 ms a step and 1.5 ms a request"
+    assert status["summary"]["target"] == "vllm-sim"
+    assert status["summary"]["simulated"] is True
+    assert "vllm-sim (SIMULATED)" in namespace.kubectl("get", "bmr", name)
+    wide = namespace.kubectl("get", "bmr", name, "--output=wide").splitlines()
+    assert wide[0].split()[:2] == ["NAME", "PHASE"]
+    assert "Completed" in wide[1]
+    events = namespace.kubectl("get", "events", f"--field-selector=involvedObject.name={name}")
+    assert "Completed" in events or "Succeeded" in events, events
+
+
+def test_results_can_be_fetched_and_are_what_the_status_says(namespace: Namespace) -> None:
+    namespace.apply(benchmark("run", levels=[1, 2]))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    named = [ref["configMap"] for ref in status["results"]["data"]]
+    kept = namespace.kubectl("get", "configmaps", "--selector=enginebench.dev/role=data", "--output=name").split()
+    assert sorted(f"configmap/{name}" for name in named) == sorted(kept)
+    assert [point["data"] for point in status["points"]] == named
+    for point in status["points"]:
+        found = namespace.cluster.get("configmap", point["data"], f"--namespace={namespace.name}")
+        assert found["immutable"] is True
+        assert found["metadata"]["annotations"]["enginebench.dev/sha256"] == point["sha256"]
+    namespace.kubectl("delete", "bmr", "run")
+    eventually(lambda: not namespace.objects() - namespace.ours, within=60, what="the results gone with the run")
+
+
+def test_one_failed_target_does_not_stop_the_next(namespace: Namespace) -> None:
+    broken = {
+        "name": "broken",
+        "vllm": {"model": "tiny", "image": namespace.cluster.image, "args": ["--surely-unknown"]},
+        "pod": {"gpu": {"count": 0}},
+    }
+    namespace.apply(benchmark("run", broken, simulated("good-sim"), levels=[1]))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS | {"Succeeded": "False", "Stalled": "True"}
+    assert [t["phase"] for t in status["targets"]] == ["Failed", "Succeeded"]
+    assert "broken" in status["message"]
+    assert [p["target"] for p in status["points"]] == ["good-sim"]
+
+
+def test_an_image_that_starts_like_vllm(namespace: Namespace, vllm_image: str) -> None:
+    """vLLM's own Pod: root image, our user, its options, a token from a Secret, a GPU, a model cache."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hf-token"}, "stringData": {"token": "hf_x"}}
+    vllm = {"model": "org/tiny", "image": vllm_image, "tokenSecretRef": {"name": "hf-token", "key": "token"}}
+    pod = {"gpu": {"count": 1}, "modelCache": {"emptyDir": {"sizeLimit": "1Gi"}}}
+    namespace.apply(secret, benchmark("run", {"name": "vllm", "vllm": vllm, "pod": pod}, levels=[1, 4]))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    check_points(status, ["vllm"], [1, 4])
+    engine = status["targets"][0]["engine"]
+    assert engine["servedModel"] == "org/tiny"
+    assert engine["gpu"]["count"] == 1
+    assert engine["imageID"]
+    worker = namespace.cluster.get("node", engine["node"])["metadata"]["labels"]
+    assert engine["gpu"]["product"] == worker["nvidia.com/gpu.product"]
+
+
+def test_a_data_set_from_a_config_map(namespace: Namespace) -> None:
+    rows = "\n".join(f'{{"prompt": "Question {i}?", "output_tokens_count": {4 + i}}}' for i in range(5))
+    dataset = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "prompts"}, "data": {"rows.jsonl": rows}}
+    source = {"configMap": {"name": "prompts", "key": "rows.jsonl"}}
+    namespace.apply(dataset, benchmark("run", levels=[2], workload={"dataset": source}))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    assert status["resolved"]["dataset"]["rows"] == 5
+    assert status["resolved"]["dataset"]["digest"].startswith("sha256:")
+
+
+def test_each_route(namespace: Namespace) -> None:
+    """Every API that a request can take, at the same time: the engines ask for no GPU."""
+    routes = {"chatcompletions": "vLLM", "completions": "vLLM", "ollamachat": "Ollama", "ollamagenerate": "Ollama"}
+    names = {"chatcompletions": "ChatCompletions", "completions": "Completions"}
+    names |= {"ollamachat": "OllamaChat", "ollamagenerate": "OllamaGenerate"}
+    for run, dialect in routes.items():
+        request = {"api": names[run], "maxOutputTokens": 16}
+        namespace.apply(benchmark(run, simulated(api=dialect), levels=[4], workload={"request": request}))
+    for run in routes:
+        status = namespace.wait_finished(run, within=180)
+        assert outcome(status) == SUCCESS, run
+        check_points(status, ["engine-sim"], [4])
+
+
+def test_an_endpoint_that_stands_already(namespace: Namespace, cluster: Cluster) -> None:
+    target = {"name": "mine", "endpoint": {"url": URL, "model": "served"}}
+    namespace.apply(*simulated_server(cluster.image, "served"), benchmark("run", target, levels=[2]))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    check_points(status, ["mine"], [2])
+    assert namespace.pods("engine") == []
