@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from demo import kubectl
 from demo.errors import DemoError
 from demo.follow import follow
+from demo.kubectl import Kubectl
 from demo.screen import LiveScreen, comparison, console
 from demo.shows import NAMESPACE, REAL, REHEARSAL, ROOT, Show
 from devcluster import settings
@@ -47,7 +47,7 @@ class Demo:
     def __init__(self, show: Show, place: Settings, output: Console) -> None:
         self._show = show
         self._place = place
-        self._kubectl = kubectl.Kubectl.of(place)
+        self._kubectl = Kubectl.of(place)
         self._console = output
         self.doing = "starting"
 
@@ -56,7 +56,6 @@ class Demo:
         self._introduce()
         for target in self._show.make:
             self._make(target)
-        self._kubectl = kubectl.Kubectl.of(self._place)  # a first start has brought one
         self._apply()
         return self._watch()
 
@@ -110,7 +109,7 @@ class Demo:
         """The commands to go on with."""
         run = self._show.run
         lines = [
-            *(f"export {name}={value}" for name, value in kubectl.environment(self._place).items()),
+            self._kubectl.exports(),
             f"kubectl -n {NAMESPACE} get benchmarkruns",
             f"kubectl -n {NAMESPACE} get benchmarkrun {run} -o yaml      # every figure",
             f"kubectl -n {NAMESPACE} describe benchmarkrun {run}         # and what happened",

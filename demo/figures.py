@@ -86,7 +86,7 @@ def row(point: PointStatus) -> Row:
 
 def key(point: PointStatus) -> tuple[str, int, int, int]:
     """What tells a point from all others of its run."""
-    return (point.target, point.attempt, point.index, point.repeat)
+    return (point.target, point.attempt, point.index, point.repeat or 0)
 
 
 def arrived(points: Sequence[PointStatus], known: set[tuple[str, int, int, int]]) -> list[PointStatus]:

@@ -1,7 +1,8 @@
-"""kubectl, on the project's own cluster or, with CLUSTER=current, on the user's."""
+"""kubectl, on the cluster that devcluster brought up or, with CLUSTER=current, exported to the same place."""
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -20,29 +21,30 @@ WATCH_ATTEMPTS = 10
 class Kubectl:
     """The program, and where it finds the cluster."""
 
-    program: str
-    kubeconfig: Path | None
-    """None: what the user's environment says."""
+    program: Path
+    kubeconfig: Path
 
     @classmethod
     def of(cls, settings: Settings) -> "Kubectl":
-        """The cluster's own kubectl where there is one, else the user's."""
-        if settings.current_context:
-            return cls("kubectl", None)
-        own = settings.outputs / "bin" / "kubectl"
-        return cls(str(own) if own.exists() else "kubectl", settings.kubeconfig)
+        """As `make cluster-up` leaves them."""
+        return cls(settings.outputs / "bin" / "kubectl", settings.kubeconfig)
 
     def command(self, *arguments: str) -> list[str]:
         """The whole command line."""
-        place = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
-        return [self.program, *place, *arguments]
+        return [str(self.program), "--kubeconfig", str(self.kubeconfig), *arguments]
+
+    def exports(self, environ: Mapping[str, str] = os.environ) -> str:
+        """The line with which a user's own shell finds cluster and program."""
+        folder = str(self.program.parent)
+        path = "" if folder in environ.get("PATH", "").split(":") else f" PATH={shlex.quote(folder)}:$PATH"
+        return f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))}{path}"
 
     def run(self, *arguments: str, text: str | None = None) -> str:
         """Stdout; DemoError with kubectl's own words where it failed. `text` is its standard input."""
         try:
             done = subprocess.run(self.command(*arguments), input=text, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise DemoError(f"{self.program} is not on your PATH: install kubectl, then try again.") from None
+            raise DemoError(f"{self.program} is not there: run `make cluster-up`, which brings it.") from None
         if done.returncode:
             raise DemoError(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()}")
         return done.stdout
@@ -87,14 +89,3 @@ def events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         elif len(gathered) == 1 and line.startswith("{") and line.rstrip().endswith("}"):
             yield json.loads(line)
             gathered.clear()
-
-
-def environment(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a user exports to go on with: KUBECONFIG, and PATH where kubectl is the cluster's own."""
-    if settings.current_context:
-        return {}
-    wanted = {"KUBECONFIG": str(settings.kubeconfig)}
-    own = settings.outputs / "bin"
-    if (own / "kubectl").exists() and str(own) not in environ.get("PATH", "").split(":"):
-        wanted["PATH"] = f"{own}:$PATH"
-    return wanted

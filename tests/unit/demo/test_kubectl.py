@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from demo.errors import DemoError
-from demo.kubectl import Kubectl, environment, events
-from devcluster.settings import Settings, from_environment
+from demo.kubectl import Kubectl, events
+from devcluster.settings import from_environment
 
 ADDED = {"type": "ADDED", "object": {"message": "a { brace }\nand a line", "list": [{}]}}
 MODIFIED = {"type": "MODIFIED", "object": {}}
@@ -28,40 +28,23 @@ def test_an_event_is_told_before_the_next_line_comes() -> None:
     assert next(events(lines())) == ADDED
 
 
-def settings(folder: Path, **environ: str) -> Settings:
-    return from_environment({"HOME": str(folder), **environ}, project=folder)
+def test_cluster_is_reached_as_cluster_up_leaves_it(tmp_path: Path) -> None:
+    kubectl = Kubectl.of(from_environment({"HOME": str(tmp_path)}, project=tmp_path))
+    program, kubeconfig = tmp_path / ".cluster/bin/kubectl", tmp_path / ".cluster/kubeconfig"
+    assert kubectl.command("get", "nodes") == [str(program), "--kubeconfig", str(kubeconfig), "get", "nodes"]
 
 
-def test_own_cluster_is_reached_by_its_own_kubectl_and_kubeconfig(tmp_path: Path) -> None:
-    program = tmp_path / ".cluster/bin/kubectl"
-    program.parent.mkdir(parents=True)
-    program.touch()
-    place = settings(tmp_path)
-    command = Kubectl.of(place).command("get", "nodes")
-    assert command == [str(program), "--kubeconfig", str(tmp_path / ".cluster/kubeconfig"), "get", "nodes"]
-    assert environment(place, {"PATH": "/bin"}) == {
-        "KUBECONFIG": str(tmp_path / ".cluster/kubeconfig"),
-        "PATH": f"{program.parent}:$PATH",
-    }
-
-
-def test_users_own_kubectl_is_used_where_the_cluster_brings_none(tmp_path: Path) -> None:
-    place = settings(tmp_path)
-    assert Kubectl.of(place).program == "kubectl"
-    assert "PATH" not in environment(place, {"PATH": "/bin"})
-
-
-def test_current_cluster_is_left_to_the_users_environment(tmp_path: Path) -> None:
-    place = settings(tmp_path, CLUSTER="current")
-    assert Kubectl.of(place).command("version") == ["kubectl", "version"]
-    assert environment(place, {}) == {}
+def test_users_shell_is_told_what_it_lacks() -> None:
+    kubectl = Kubectl(Path("/a b/bin/kubectl"), Path("/a b/kubeconfig"))
+    assert kubectl.exports({"PATH": "/bin"}) == "export KUBECONFIG='/a b/kubeconfig' PATH='/a b/bin':$PATH"
+    assert kubectl.exports({"PATH": "/bin:/a b/bin"}) == "export KUBECONFIG='/a b/kubeconfig'"
 
 
 def script(folder: Path, text: str) -> Kubectl:
     program = folder / "kubectl"
     program.write_text(f"#!/bin/sh\n{text}\n")
     program.chmod(0o755)
-    return Kubectl(str(program), None)
+    return Kubectl(program, folder / "kubeconfig")
 
 
 def test_failure_is_told_in_kubectls_own_words(tmp_path: Path) -> None:
@@ -70,8 +53,8 @@ def test_failure_is_told_in_kubectls_own_words(tmp_path: Path) -> None:
 
 
 def test_missing_kubectl_is_told_with_its_cure() -> None:
-    with pytest.raises(DemoError, match="install kubectl"):
-        Kubectl("/nowhere/kubectl", None).run("version")
+    with pytest.raises(DemoError, match="run `make cluster-up`"):
+        Kubectl(Path("/nowhere/kubectl"), Path("/nowhere/kubeconfig")).run("version")
 
 
 def test_deleted_run_ends_the_watch(tmp_path: Path) -> None:
