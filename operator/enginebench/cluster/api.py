@@ -20,7 +20,7 @@ class ApiError(Exception):
         """The Status object's reason: NotFound, AlreadyExists, Conflict, Forbidden, Invalid, …"""
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818  # a state of the server, not a mistake
     """No answer, or a 5xx or 429: the same call may go through later. Whether it was carried out is unknown."""
 
 

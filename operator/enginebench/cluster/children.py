@@ -1,0 +1,248 @@
+"""The objects that the operator creates for a run, as the API server gets them."""
+
+from typing import Any
+
+from enginebench.api import loadplan, resolve
+from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SamplingPlan, SyntheticRows
+from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, InlineRow, Target
+from enginebench.cluster import labels, payload
+from enginebench.cluster.api import Obj
+from enginebench.engines.base import Platform
+from enginebench.engines.manifest import engine_pod
+from enginebench.engines.registry import engine_of
+from enginebench.workflow.names import child_name
+from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.plan import Create, Keep
+
+DATA_BYTES = 2 * 1024 * 1024
+LEAST_POINT_BYTES = 4 * 1024
+"""A run's points take at most so many bytes together, each at least so many."""
+LOAD_GRACE_SECONDS = 45
+"""The load pod closes its point within 30 s of SIGTERM; the rest is for a slow node."""
+
+
+def child(seen: Observed, create: Create, platform: Platform) -> Obj:
+    """The object that `create` asks for. Raises LookupError where its target is not in the spec."""
+    assert seen.spec is not None  # nothing is created for a run whose spec cannot be read
+    target = None
+    if create.target:
+        target = next(t for t in seen.spec.targets if t.name == create.target)
+    match create.role:
+        case Role.ENGINE:
+            assert target is not None  # only targets have engines
+            body = engine_pod(seen.spec, target, platform, node=create.node, gpu_product=create.gpu_product)
+        case Role.SERVICE:
+            assert target is not None
+            body = _service(seen, create, target)
+        case Role.LOAD_PLAN:
+            plan = _plan(seen, seen.spec, create, target)
+            text = loadplan.encode(plan).decode()
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "immutable": True, "data": {loadplan.PLAN_FILE: text}}
+        case Role.LOAD:
+            body = _job(seen, seen.spec, create, platform)
+        case Role.DATA:
+            raise ValueError("data ConfigMaps are made by `data`")
+    return _dressed(seen, body, create.role, create.target, create.attempt)
+
+
+def data(seen: Observed, keep: Keep) -> Obj:
+    """The ConfigMap that makes a point durable."""
+    index = keep.point.report.index
+    body: Obj = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "labels": {labels.POINT: str(index)},
+            "annotations": {labels.SHA256: payload.digest(keep.point)},
+        },
+        "immutable": True,
+        "binaryData": {payload.KEY: payload.packed(keep.point)},
+    }
+    return _dressed(seen, body, Role.DATA, keep.target, keep.attempt, index)
+
+
+def _dressed(seen: Observed, body: Obj, role: Role, target: str, attempt: int, point: int | None = None) -> Obj:
+    """With name, labels and owner."""
+    metadata = body.setdefault("metadata", {})
+    own = labels.labels(run=seen.name, run_uid=seen.uid, role=role, target=target, attempt=attempt)
+    metadata["name"] = child_name(seen.name, seen.uid, role, target, attempt, point)
+    metadata["namespace"] = seen.namespace
+    metadata["labels"] = {**metadata.get("labels", {}), **own}
+    metadata["ownerReferences"] = [
+        {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": seen.name,
+            "uid": seen.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,  # true would need a right on finalizers
+        }
+    ]
+    return body
+
+
+def _service(seen: Observed, create: Create, target: Target) -> Obj:
+    own = labels.labels(run=seen.name, run_uid=seen.uid, role=Role.ENGINE, target=create.target, attempt=create.attempt)
+    selector = {key: own[key] for key in (labels.RUN_UID, labels.TARGET, labels.ATTEMPT, labels.ROLE)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "spec": {
+            "selector": selector,
+            "ports": [{"name": "http", "port": engine_of(target).port(target), "targetPort": "http"}],
+            "publishNotReadyAddresses": True,  # the load pod sees the engine before its probes do
+        },
+    }
+
+
+def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, platform: Platform) -> Obj:
+    generator = resolve.load_generator(spec)
+    own = labels.labels(run=seen.name, run_uid=seen.uid, role=Role.LOAD, target=create.target, attempt=create.attempt)
+    plan = child_name(seen.name, seen.uid, Role.LOAD_PLAN, create.target, create.attempt)
+    mounts = [
+        {"name": "plan", "mountPath": loadplan.PLAN_FOLDER, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # an emptyDir
+    ]
+    volumes: list[Obj] = [{"name": "plan", "configMap": {"name": plan}}, {"name": "tmp", "emptyDir": {}}]
+    if source := spec.workload.dataset.config_map:
+        mounts.append({"name": "dataset", "mountPath": loadplan.DATASET_FOLDER, "readOnly": True})
+        items = [{"key": source.key, "path": source.key}]
+        volumes.append({"name": "dataset", "configMap": {"name": source.name, "items": items}})
+    container: Obj = {
+        "name": labels.LOAD_CONTAINER,
+        "image": platform.image,
+        "args": ["loadgen", "--plan", f"{loadplan.PLAN_FOLDER}/{loadplan.PLAN_FILE}"],
+        "env": [
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
+        ],
+        "resources": _resources(generator),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    if platform.image_pull_policy:
+        container["imagePullPolicy"] = platform.image_pull_policy
+    ids = {"runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001} if platform.fixed_ids else {}
+    pod_spec: Obj = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": LOAD_GRACE_SECONDS,
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, **ids, "seccompProfile": {"type": "RuntimeDefault"}},
+        "tolerations": [
+            {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}
+            for taint in ("not-ready", "unreachable")
+        ],
+        "containers": [container],
+        "volumes": volumes,
+    }
+    if generator.node_selector:
+        pod_spec["nodeSelector"] = dict(generator.node_selector)
+    annotations = {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": generator.pods,
+            "parallelism": generator.pods,
+            "backoffLimit": 0,  # a retry is a new attempt, with a new Job
+            "podReplacementPolicy": "Failed",
+            "template": {"metadata": {"labels": own, "annotations": annotations}, "spec": pod_spec},
+        },
+    }
+
+
+def _resources(generator: resolve.ResolvedLoadGenerator) -> dict[str, dict[str, str]]:
+    both = {"requests": dict(generator.requests), "limits": dict(generator.limits)}
+    return {key: value for key, value in both.items() if value}
+
+
+def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target | None) -> LoadPlan:
+    """What the load pod of a target does; without a target the pod only reads the data set."""
+    workload, limits = resolve.resolve_workload(spec), resolve.timeouts(spec)
+    common: dict[str, Any] = {
+        "run_uid": seen.uid,
+        "target": create.target,
+        "attempt": create.attempt,
+        "dataset": _dataset(spec, create.dataset_digest),
+        "prompt_reuse": workload.prompt_reuse,
+        "shared_prefix_tokens": workload.shared_prefix_tokens,
+        "duration_seconds": workload.duration_seconds,
+        "max_requests": workload.max_requests,
+        "ramp_seconds": workload.ramp_seconds,
+        "warmup_max_seconds": workload.warmup_max_seconds,
+        "seed": workload.seed,
+        "model_download_seconds": limits.model_download_seconds,
+        "startup_seconds": limits.startup_seconds,
+        "point_bytes": max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.levels))),
+    }
+    request = RequestPlan(
+        api=workload.api,
+        max_output_tokens=workload.max_output_tokens,
+        ignore_eos=target is not None and workload.length_policy == "AsPublished" and engine_of(target).ignores_eos,
+        sampling=SamplingPlan(
+            temperature=workload.temperature,
+            top_p=workload.top_p,
+            repetition_penalty=workload.repetition_penalty,
+            seed=workload.seed,
+        ),
+        extra_body_json=workload.extra_body_json,
+    )
+    if target is None:
+        return LoadPlan(task="prepare", request=request, **common)
+    engine = engine_of(target)
+    return LoadPlan(
+        url=_url(seen, create, target),
+        dialect=resolve.dialect(target),
+        model=target.model,
+        pull_model=engine.pulls_model,
+        simulated=target.simulated is not None,
+        request=request,
+        points=tuple(PointPlan(index=index, concurrency=workload.levels[index]) for index in create.points),
+        **common,
+    )
+
+
+def _url(seen: Observed, create: Create, target: Target) -> str:
+    if target.endpoint is not None:
+        return target.endpoint.url
+    service = child_name(seen.name, seen.uid, Role.SERVICE, create.target, create.attempt)
+    return f"http://{service}.{seen.namespace}.svc:{engine_of(target).port(target)}"
+
+
+def _dataset(spec: BenchmarkRunSpec, digest: str) -> DatasetPlan:
+    said = spec.workload.dataset
+    if said.inline is not None:
+        return DatasetPlan(rows=tuple(map(_row, said.inline.rows)), digest=digest)
+    if said.config_map is not None:
+        return DatasetPlan(file=f"{loadplan.DATASET_FOLDER}/{said.config_map.key}", digest=digest)
+    assert said.synthetic is not None  # exactly one is set
+    return DatasetPlan(
+        synthetic=SyntheticRows(
+            rows=said.synthetic.rows,
+            prompt_tokens=said.synthetic.prompt_tokens,
+            output_tokens=said.synthetic.output_tokens,
+            seed=said.synthetic.seed,
+        ),
+        digest=digest,
+    )
+
+
+def _row(row: InlineRow) -> loadplan.Row:
+    return loadplan.Row(
+        prompt=row.prompt,
+        messages=tuple(loadplan.Message(role=m.role, content=m.content) for m in row.messages)
+        if row.messages is not None
+        else None,
+        prompt_tokens=row.prompt_tokens,
+        output_tokens=row.output_tokens,
+    )

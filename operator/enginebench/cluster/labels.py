@@ -1,0 +1,40 @@
+"""Labels and annotations of a run's children; their names are in `workflow.names`."""
+
+from enginebench.workflow.observed import Role
+
+PREFIX = "enginebench.dev/"
+RUN_UID = PREFIX + "run-uid"
+"""Every list selects by it."""
+RUN = PREFIX + "run"
+TARGET = PREFIX + "target"
+ATTEMPT = PREFIX + "attempt"
+ROLE = PREFIX + "role"
+POINT = PREFIX + "point"
+"""Of a data ConfigMap: the index of its load point."""
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+SHA256 = PREFIX + "sha256"
+"""Annotation of a data ConfigMap: SHA-256 (hexadecimal) of the point's report, before compression."""
+
+LOAD_CONTAINER = "load"
+
+ROLE_WORD = {
+    Role.ENGINE: "engine",
+    Role.SERVICE: "service",
+    Role.LOAD_PLAN: "plan",
+    Role.LOAD: "load",
+    Role.DATA: "data",
+}
+ROLE_OF_WORD = {word: role for role, word in ROLE_WORD.items()}
+
+
+def labels(*, run: str, run_uid: str, role: Role, target: str, attempt: int) -> dict[str, str]:
+    """What every child bears; `target` is empty for the run's own."""
+    return {
+        MANAGED_BY: "enginebench",
+        RUN: run,
+        RUN_UID: run_uid,
+        TARGET: target,
+        ATTEMPT: str(attempt),
+        ROLE: ROLE_WORD[role],
+    }

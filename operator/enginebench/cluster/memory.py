@@ -1,0 +1,54 @@
+"""What the operator remembers between passes. Losing it costs repeated reads, never an outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.engines.base import Fact
+from enginebench.workflow.observed import NodeView
+
+Place = tuple[str, int, str]
+"""(target, attempt, role letter) of a child."""
+
+
+@dataclass(slots=True)
+class RunMemory:
+    """About one run, by its UID."""
+
+    generation: int = -1
+    spec: BenchmarkRunSpec | None = None
+    spec_error: str = ""
+    resource_version: str = ""
+    status: BenchmarkRunStatus | None = None
+    conflicts: set[str] = field(default_factory=set)
+    """`Kind/name` of what stands where a child should."""
+    refusals: dict[Place, str] = field(default_factory=dict)
+    """What the API server last said when a child was to be created."""
+    unkept: dict[tuple[str, int, int], datetime] = field(default_factory=dict)
+    """(target, attempt, index) of points that the API server does not let us store → since when."""
+    given_up: set[tuple[str, int, int]] = field(default_factory=set)
+    """Those of them that we have stopped trying to store."""
+    facts: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
+    """By UID of the engine's pod: what its log says."""
+    facts_tried: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Memory:
+    """About all runs."""
+
+    runs: dict[str, RunMemory] = field(default_factory=dict)
+    uids: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(namespace, name) → UID of the run that last bore the name."""
+    nodes: dict[str, tuple[NodeView, datetime]] = field(default_factory=dict)
+    nodes_refused: bool = False
+    """The operator may not read nodes; asked once in its life."""
+
+    def of_run(self, run_uid: str) -> RunMemory:
+        """The run's part, a new one where there is none."""
+        return self.runs.setdefault(run_uid, RunMemory())
+
+    def forget_run(self, run_uid: str) -> None:
+        """The run is gone, or has come to its end."""
+        self.runs.pop(run_uid, None)

@@ -1,0 +1,256 @@
+"""One look at a run: its object, its children, and what they have said."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.cluster import labels, payload, views
+from enginebench.cluster.api import ApiError, KubeApi, Obj, Unavailable
+from enginebench.cluster.feeds import Feeds, LoadPod
+from enginebench.cluster.memory import Memory, RunMemory
+from enginebench.engines.base import Fact
+from enginebench.engines.registry import engine_of
+from enginebench.workflow.observed import (
+    Child,
+    Heard,
+    NodeView,
+    Observed,
+    PodView,
+    Role,
+    StoredPoint,
+    Trouble,
+)
+
+STUCK = timedelta(seconds=5)
+"""A pod that takes longer to start, or a Job without a pod for longer, may have Events that say why."""
+NODE_FRESH = timedelta(seconds=10)
+FACTS_BYTES = 1024 * 1024
+"""Of an engine's log; what is in force stands near its beginning."""
+FACTS_TRIES = 5
+FORBIDDEN, TOO_OLD = 403, datetime.min.replace(tzinfo=UTC)
+
+Key = tuple[str, str]
+"""(namespace, name) of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was observed, and the object as the server sent it: its resourceVersion guards the status."""
+
+    observed: Observed
+    run: Obj
+
+
+class UnreadableStatusError(Exception):
+    """The status is none that this version can read; writing over it would lose results."""
+
+
+async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: datetime) -> Sight | None:
+    """The run and all that belongs to it; None where it is gone. Raises ApiError, Unavailable, UnreadableStatusError."""
+    namespace, name = key
+    run = await api.get("BenchmarkRun", namespace, name)
+    if run is None:
+        return None
+    metadata = run["metadata"]
+    uid: str = metadata["uid"]
+    known = memory.of_run(uid)
+    _read(known, run)
+    assert known.status is not None  # _read has put it there
+    selector = f"{labels.RUN_UID}={uid}"
+    pod_objects = [obj for obj in await api.list("Pod", namespace, labels=selector) if _is_ours(obj, uid)]
+    jobs = [obj for obj in await api.list("Job", namespace, labels=selector) if views.owned_by(obj, uid)]
+    others = [
+        obj
+        for kind in ("Service", "ConfigMap")
+        for obj in await api.list(kind, namespace, labels=selector)
+        if views.owned_by(obj, uid)
+    ]
+    pods = [await _pod(api, namespace, obj, now) for obj in pod_objects]
+    children = [
+        *(views.child(obj, Role.ENGINE) for obj in pod_objects if views.role(obj) is Role.ENGINE),
+        *[await _job(api, namespace, job, pods, now) for job in jobs],
+        *(views.child(obj, kind) for obj in others if (kind := views.role(obj)) is not None),
+    ]
+    told = {(row.target, row.attempt, row.index) for row in known.status.points or ()}
+    heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
+    observed = Observed(
+        namespace=namespace,
+        name=name,
+        uid=uid,
+        generation=metadata.get("generation") or 0,
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        deleting=views.time(metadata.get("deletionTimestamp")),
+        spec=known.spec,
+        spec_error=known.spec_error,
+        status=known.status,
+        children=tuple(children),
+        pods=tuple(pods),
+        heard=heard,
+        stored=await _stored(api, namespace, children, told),
+        late=tuple(_late(feeds, uid, {pod.uid for pod in pods}, heard, told)),
+        engine_facts=await _facts(api, namespace, known, pods, heard),
+        nodes=await _nodes(api, memory, pods, now),
+        name_conflicts=tuple(sorted(known.conflicts)),
+        created_errors=dict(known.refusals),
+    )
+    return Sight(observed, run)
+
+
+def load_pod(observed: Observed, pod: PodView) -> LoadPod:
+    """The pod as feeds know it."""
+    return LoadPod(
+        namespace=observed.namespace,
+        name=pod.name,
+        uid=pod.uid,
+        run=observed.name,
+        run_uid=observed.uid,
+        target=pod.target,
+        attempt=pod.attempt,
+    )
+
+
+def _read(known: RunMemory, run: Obj) -> None:
+    """Spec and status as models; each version of them is parsed once."""
+    metadata = run["metadata"]
+    if known.generation != metadata.get("generation"):
+        known.spec, known.spec_error = _spec(run)
+        known.generation = metadata.get("generation") or 0
+    version = metadata.get("resourceVersion") or ""
+    if known.status is None or known.resource_version != version:
+        try:
+            known.status = BenchmarkRunStatus.model_validate(run.get("status") or {})
+        except ValidationError as error:
+            raise UnreadableStatusError(
+                f"status of BenchmarkRun {metadata['namespace']}/{metadata['name']} cannot be read: {error}"
+            ) from error
+        known.resource_version = version
+
+
+def _spec(run: Obj) -> tuple[BenchmarkRunSpec | None, str]:
+    try:
+        return BenchmarkRunSpec.model_validate(run.get("spec")), ""
+    except ValidationError as error:
+        parts = (("spec", *detail["loc"]) for detail in error.errors())
+        fields = [".".join(map(str, part)) for part in parts]
+        return None, "; ".join(f"{f}: {d['msg']}" for f, d in zip(fields, error.errors(), strict=True)) + "."
+
+
+def _is_ours(obj: Obj, run_uid: str) -> bool:
+    """An engine's pod belongs to the run, a load pod to a Job of it."""
+    return views.role(obj) is Role.LOAD or (views.role(obj) is Role.ENGINE and views.owned_by(obj, run_uid))
+
+
+async def _pod(api: KubeApi, namespace: str, obj: Obj, now: datetime) -> PodView:
+    pod = views.pod(obj, Role.ENGINE if views.role(obj) is Role.ENGINE else Role.LOAD)
+    starting = pod.scheduled_at is not None and pod.started_at is None and pod.terminated is None and not pod.over
+    if not starting or now - (pod.scheduled_at or now) < STUCK:
+        return pod
+    return replace(pod, troubles=tuple(await _troubles(api, namespace, pod.uid)))
+
+
+async def _job(api: KubeApi, namespace: str, job: Obj, pods: Iterable[PodView], now: datetime) -> Child:
+    child = views.child(job, Role.LOAD)
+    podless = not any(p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt) for p in pods)
+    if not podless or child.failed or now - child.created < STUCK:
+        return child
+    troubles = await _troubles(api, namespace, child.uid)
+    return replace(child, trouble=troubles[-1].message) if troubles else child
+
+
+async def _troubles(api: KubeApi, namespace: str, uid: str) -> list[Trouble]:
+    events = await api.list("Event", namespace, fields=f"involvedObject.uid={uid}")
+    return sorted(filter(None, map(views.trouble, events)), key=lambda trouble: trouble.last)
+
+
+async def _stored(
+    api: KubeApi, namespace: str, children: Iterable[Child], told: set[tuple[str, int, int]]
+) -> tuple[StoredPoint, ...]:
+    """Points that lie in ConfigMaps though the status does not tell of them: an earlier pass died in between."""
+    found = []
+    for child in children:
+        if child.role is not Role.DATA or child.point is None:
+            continue
+        if (child.target, child.attempt, child.point) in told:
+            continue
+        obj = await api.get("ConfigMap", namespace, child.name)
+        point = payload.unpacked(obj) if obj is not None else None
+        if point is not None:
+            found.append(StoredPoint(child.target, child.attempt, point))
+    return tuple(found)
+
+
+def _late(
+    feeds: Feeds, run_uid: str, alive: set[str], heard: Mapping[str, Heard], told: set[tuple[str, int, int]]
+) -> Iterator[StoredPoint]:
+    """What pods that are gone had said before."""
+    for feed in feeds.of_run(run_uid):
+        if feed.pod.uid in alive or not feed.pod.target:
+            continue
+        for point in heard[feed.pod.uid].points:
+            if (feed.pod.target, feed.pod.attempt, point.report.index) not in told:
+                yield StoredPoint(feed.pod.target, feed.pod.attempt, point)
+
+
+def _keepable(heard: Heard, pod: LoadPod, known: RunMemory) -> Heard:
+    """Without the points that the API server has long refused to store: the run must be able to end."""
+    if not known.given_up:
+        return heard
+    points = tuple(p for p in heard.points if (pod.target, pod.attempt, p.report.index) not in known.given_up)
+    return replace(heard, points=points)
+
+
+async def _facts(
+    api: KubeApi, namespace: str, known: RunMemory, pods: Iterable[PodView], heard: Mapping[str, Heard]
+) -> Mapping[str, Mapping[str, Fact]]:
+    """What the logs of engines say, read once the engine has answered: then all of it is loaded."""
+    pods = tuple(pods)
+    answered = {
+        (p.target, p.attempt)
+        for p in pods
+        if p.role is Role.LOAD and (said := heard.get(p.uid)) is not None and said.engine is not None
+    }
+    for pod in pods:
+        if pod.role is not Role.ENGINE or pod.uid in known.facts or (pod.target, pod.attempt) not in answered:
+            continue
+        target = next((t for t in known.spec.targets if t.name == pod.target), None) if known.spec else None
+        if target is None:
+            continue
+        try:
+            log = await api.pod_log(namespace, pod.name, limit_bytes=FACTS_BYTES)
+        except (ApiError, Unavailable):  # good to know, not worth a failed pass
+            known.facts_tried[pod.uid] = known.facts_tried.get(pod.uid, 0) + 1
+            if known.facts_tried[pod.uid] < FACTS_TRIES:
+                continue
+            log = ""
+        known.facts[pod.uid] = engine_of(target).facts(log)
+    return dict(known.facts)
+
+
+async def _nodes(api: KubeApi, memory: Memory, pods: Iterable[PodView], now: datetime) -> Mapping[str, NodeView]:
+    found: dict[str, NodeView] = {}
+    for name in sorted({pod.node for pod in pods if pod.role is Role.ENGINE and pod.node}):
+        view, at = memory.nodes.get(name, (None, TOO_OLD))
+        if view is None or now - at >= NODE_FRESH:
+            view = await _node(api, memory, name)
+            if view is None:
+                return {}
+            memory.nodes[name] = (view, now)
+        found[name] = view
+    return found
+
+
+async def _node(api: KubeApi, memory: Memory, name: str) -> NodeView | None:
+    """None where nodes may not be read. A node that is gone does not answer."""
+    if memory.nodes_refused:
+        return None
+    try:
+        obj = await api.get("Node", "", name)
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        memory.nodes_refused = True
+        return None
+    return views.node(obj) if obj is not None else NodeView(name=name, ready=False)

@@ -1,0 +1,134 @@
+"""From API objects to the small views that decisions read. Pure; fields that are absent are empty."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from enginebench.cluster import labels
+from enginebench.cluster.api import Obj
+from enginebench.engines.base import ENGINE_CONTAINER
+from enginebench.workflow.observed import Child, NodeView, PodView, Role, Terminated, Trouble, Waiting
+
+
+def time(text: str | None) -> datetime | None:
+    """A moment as Kubernetes writes it (RFC 3339, UTC)."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def role(obj: Obj) -> Role | None:
+    """The child's role by its label; None: none that we know."""
+    return labels.ROLE_OF_WORD.get(_labels(obj).get(labels.ROLE, ""))
+
+
+def owned_by(obj: Obj, uid: str) -> bool:
+    """`uid` is the object's controller."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return any(ref.get("controller") and ref.get("uid") == uid for ref in references)
+
+
+def child(obj: Obj, kind: Role, *, trouble: str = "") -> Child:
+    """A child by its labels; of a Job also why it failed."""
+    metadata, marks = obj["metadata"], _labels(obj)
+    point = marks.get(labels.POINT, "")
+    return Child(
+        role=kind,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        target=marks.get(labels.TARGET, ""),
+        attempt=_number(marks.get(labels.ATTEMPT)),
+        created=_created(obj),
+        deleting=time(metadata.get("deletionTimestamp")),
+        point=int(point) if point.isdigit() else None,
+        failed=_job_failure(obj) if kind is Role.LOAD else "",
+        trouble=trouble,
+    )
+
+
+def pod(obj: Obj, kind: Role, troubles: Sequence[Trouble] = ()) -> PodView:
+    """A pod of ours. Of its containers only the main one counts: a mesh may have added others."""
+    metadata, spec, status, marks = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}, _labels(obj)
+    main = ENGINE_CONTAINER if kind is Role.ENGINE else labels.LOAD_CONTAINER
+    container = _named(spec.get("containers"), main)
+    state_of = _named(status.get("containerStatuses"), main)
+    state = state_of.get("state") or {}
+    waiting, running, ended = state.get("waiting"), state.get("running"), state.get("terminated")
+    scheduled = _condition(status, "PodScheduled")
+    disrupted = _condition(status, "DisruptionTarget")
+    return PodView(
+        role=kind,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        target=marks.get(labels.TARGET, ""),
+        attempt=_number(marks.get(labels.ATTEMPT)),
+        created=_created(obj),
+        deleting=time(metadata.get("deletionTimestamp")),
+        phase=status.get("phase") or "Pending",
+        node=spec.get("nodeName") or "",
+        gated=bool(spec.get("schedulingGates")),
+        scheduled_at=time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        unschedulable=scheduled.get("message") or "" if scheduled.get("reason") == "Unschedulable" else "",
+        started_at=time((running or ended or {}).get("startedAt")),
+        waiting=Waiting(waiting.get("reason") or "", waiting.get("message") or "") if waiting else None,
+        terminated=_terminated(ended, _created(obj)) if ended else None,
+        restarts=state_of.get("restartCount") or 0,
+        image=container.get("image") or "",
+        image_id=state_of.get("imageID") or "",
+        disrupted=disrupted.get("reason") or "" if disrupted.get("status") == "True" else "",
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        troubles=tuple(troubles),
+    )
+
+
+def trouble(event: Obj) -> Trouble | None:
+    """A Warning Event; None for others. Events of the newer API have their times elsewhere."""
+    if event.get("type") != "Warning":
+        return None
+    series = event.get("series") or {}
+    first = event.get("firstTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    last = event.get("lastTimestamp") or series.get("lastObservedTime") or first
+    first_at, last_at = time(first), time(last)
+    if first_at is None or last_at is None:
+        return None
+    return Trouble(event.get("reason") or "", event.get("message") or "", first_at, last_at)
+
+
+def node(obj: Obj) -> NodeView:
+    """A node's labels, and whether it answers."""
+    ready = _condition(obj.get("status") or {}, "Ready").get("status") == "True"
+    return NodeView(name=obj["metadata"]["name"], labels=_labels(obj), ready=ready)
+
+
+def _labels(obj: Obj) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def _created(obj: Obj) -> datetime:
+    return datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _named(items: Sequence[Obj] | None, name: str) -> Obj:
+    return next((item for item in items or () if item.get("name") == name), {})
+
+
+def _condition(status: Obj, kind: str) -> Obj:
+    return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
+
+
+def _job_failure(job: Obj) -> str:
+    failed = _condition(job.get("status") or {}, "Failed")
+    if failed.get("status") != "True":
+        return ""
+    return f"{failed.get('reason') or 'Failed'}: {failed.get('message') or ''}".rstrip(": ")
+
+
+def _terminated(state: Obj, created: datetime) -> Terminated:
+    return Terminated(
+        exit_code=state.get("exitCode") or 0,
+        reason=state.get("reason") or "",
+        message=state.get("message") or "",
+        at=time(state.get("finishedAt")) or created,  # a container that was lost with its node has no times
+    )

@@ -1,0 +1,62 @@
+"""vLLM: its OpenAI server. What its flags and variables do: https://docs.vllm.ai (serve arguments, environment)."""
+
+import re
+from typing import Any
+
+from enginebench.api import resolve
+from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
+from enginebench.engines.base import Fact, Platform
+
+PORT = 8000
+KNOWS_GENERATION_CONFIG = (0, 8)
+"""The first version that takes sampling defaults from the model's generation_config.json unless told `vllm`; for
+earlier ones the word would be the name of a folder."""
+
+_VERSION = re.compile(r":v?(\d+)\.(\d+)\.\d+")
+_FACTS: dict[str, tuple[re.Pattern[str], type[int] | type[str]]] = {
+    "maxModelLen": (re.compile(r"LLM engine \(v.*\bmax_seq_len=(\d+)"), int),
+    "dtype": (re.compile(r"LLM engine \(v.*\bdtype=torch\.(\w+)"), str),
+    "quantization": (re.compile(r"LLM engine \(v.*\bquantization=(?!None)([\w-]+)"), str),
+    "kvCacheDtype": (re.compile(r"LLM engine \(v.*\bkv_cache_dtype=(\w+)"), str),
+    "prefixCaching": (re.compile(r"LLM engine \(v.*\benable_prefix_caching=(\w+)"), str),
+    "kvCacheTokens": (re.compile(r"KV cache size: ([\d,]+) tokens"), int),
+}
+"""The start-up lines `Initializing a V1 LLM engine (v0.9.1) with config: …` and `GPU KV cache size: … tokens`."""
+
+
+class VllmEngine:
+    """A vLLM server."""
+
+    deployed = True
+    pulls_model = False  # the server downloads its model itself as it starts
+    ignores_eos = True
+
+    def port(self, target: Target) -> int:  # noqa: ARG002  # the same for every target
+        return PORT
+
+    def template(self, spec: BenchmarkRunSpec, target: Target, platform: Platform) -> tuple[str, dict[str, Any]]:  # noqa: ARG002
+        assert target.vllm is not None
+        image, args, token = resolve.image(target), target.vllm.args or [], target.vllm.token_secret_ref
+        return "vllm.yaml.j2", {
+            "image": image,
+            "port": PORT,
+            "health": "/health",
+            "model": target.model,
+            "args": args,
+            "own_sampling_defaults": _knows_generation_config(image)
+            and not any(arg.replace("_", "-").startswith("--generation-config") for arg in args),
+            "token": token.document() if token is not None else None,
+        }
+
+    def facts(self, log: str) -> dict[str, Fact]:
+        found: dict[str, Fact] = {}
+        for name, (pattern, kind) in _FACTS.items():
+            if match := pattern.search(log):
+                found[name] = kind(match[1].replace(",", ""))
+        return found
+
+
+def _knows_generation_config(image: str) -> bool:
+    """By the version in the tag; an image that does not say is taken to be newer."""
+    match = _VERSION.search(image)
+    return match is None or (int(match[1]), int(match[2])) >= KNOWS_GENERATION_CONFIG
