@@ -1,1 +1,1 @@
-"""The engine simulator: vLLM's and Ollama's APIs on the clock of a declared latency model."""
+"""The simulated engine: vLLM's and Ollama's APIs on the clock of a declared latency model."""

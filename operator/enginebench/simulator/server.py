@@ -1,0 +1,36 @@
+"""A simulated engine that listens."""
+
+import asyncio
+
+from enginebench.simulator.engine import Engine
+from enginebench.simulator.http import Connection
+from enginebench.simulator.ollama import Ollama
+from enginebench.simulator.settings import Settings
+from enginebench.simulator.vllm import Vllm
+
+_BACKLOG = 4096
+
+
+class Server:
+    """Made by `serve`."""
+
+    def __init__(self, engine: Engine, listening: asyncio.Server) -> None:
+        self.engine = engine
+        self.port: int = listening.sockets[0].getsockname()[1]
+        self._listening = listening
+
+    def close(self) -> None:
+        """Take no more connections, and send no more tokens."""
+        self._listening.close()
+        self.engine.close()
+
+
+async def serve(settings: Settings) -> Server:
+    """Listen on the running loop; OSError where the port is taken."""
+    loop = asyncio.get_running_loop()
+    engine = Engine(settings, loop)
+    application = (Vllm if settings.api == "vLLM" else Ollama)(settings, engine)
+    listening = await loop.create_server(
+        lambda: Connection(application), settings.host, settings.port, backlog=_BACKLOG
+    )
+    return Server(engine, listening)
