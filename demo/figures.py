@@ -43,16 +43,21 @@ def bound(value: FigureValue | None) -> str:
     return f"≥ {number(value.at_least)}" if isinstance(value, AtLeast) else number(value)
 
 
-def percentile(figure: PercentileStatus | None, rank: int) -> str:
-    """The P`rank` of a figure in milliseconds; with the number of its samples where they are too few.
+def tail(figure: PercentileStatus | None) -> str:
+    """The P99 in milliseconds; with the number of its samples where they are too few.
 
-    By nearest rank a P99 of fewer than 100 samples is the largest of them, and is called that.
+    By nearest rank the P99 of fewer than 100 samples is the largest of them, and is called that.
     """
-    value = None if figure is None else getattr(figure, f"p{rank}")
-    if figure is None or value is None or figure.count >= ENOUGH[rank]:
-        return bound(value)
-    largest = (rank * figure.count + 99) // 100 == figure.count
-    return f"{bound(value)} ({'max of' if largest else 'of'} {figure.count})"
+    if figure is None or figure.p99 is None or figure.count >= ENOUGH[99]:
+        return bound(figure.p99 if figure else None)
+    largest = (99 * figure.count + 99) // 100 == figure.count
+    return f"{bound(figure.p99)} ({'max of' if largest else 'of'} {figure.count})"
+
+
+def median(figure: PercentileStatus | None) -> str:
+    """The P50 in milliseconds; with an asterisk where its samples are too few."""
+    text = bound(figure.p50 if figure else None)
+    return f"{text}*" if figure and figure.p50 is not None and figure.count < ENOUGH[50] else text
 
 
 def rate(value: float | None) -> str:
@@ -74,10 +79,10 @@ def row(point: PointStatus) -> Row:
             ABSENT if users is None else str(users),
             rate(point.requests_per_second),
             rate(point.output_tokens_per_second),
-            percentile(point.ttft_milliseconds, 50),
-            percentile(point.ttft_milliseconds, 99),
-            percentile(point.itl_milliseconds, 50),
-            percentile(point.itl_milliseconds, 99),
+            median(point.ttft_milliseconds),
+            tail(point.ttft_milliseconds),
+            median(point.itl_milliseconds),
+            tail(point.itl_milliseconds),
             validity(point),
         ),
         validity=point.validity,

@@ -3,12 +3,11 @@
 On a terminal the state stands below, and finished load points scroll up above it; elsewhere both are lines.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -23,6 +22,8 @@ PLAIN_WIDTH = 140
 LIVE_COLUMNS = (0, 1, 2, 4, 6)
 """Users, RPS, TPS, TTFT P99 and ITL P99: what fits a narrow terminal."""
 LIVE_WIDTHS = (5, 8, 8, 18, 18)
+NARROW = 8
+"""Columns wider than this may be broken where the terminal is narrow."""
 STYLES = {"Valid": "green", "Limited": "yellow", "Invalid": "red"}
 
 
@@ -97,34 +98,34 @@ def _columns(cells: Iterable[str]) -> str:
     return " ".join(f"{texts[at]:>{width}}" for at, width in zip(LIVE_COLUMNS, LIVE_WIDTHS, strict=True))
 
 
-def comparison(status: BenchmarkRunStatus, title: str) -> Table:
-    """All load points of all targets, target by target."""
-    table = Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", caption=CAPTION, caption_justify="left"
-    )
-    table.add_column("Target")
-    for heading in HEADINGS[:-1]:
-        table.add_column(heading, justify="right")
-    table.add_column(HEADINGS[-1])
-    points = [(point.target, row(point)) for point in status.points or ()]
+def comparison(status: BenchmarkRunStatus, title: str) -> Group:
+    """All load points, target by target, in columns of the same widths."""
+    rows = [row(point) for point in status.points or ()]
+    texts = [HEADINGS, *(made.cells for made in rows)]
+    widths = [max(len(cells[at]) for cells in texts) for at in range(len(HEADINGS) - 1)]
+    parts: list[RenderableType] = [Text(title, "bold")]
     for target in status.targets or ():
-        rows = [made for name, made in points if name == target.name]
-        _section(table, target, rows)
-    return table
+        parts.append(Text(""))
+        parts.append(Text.assemble((target.name, "bold"), f"  {simulated(target)}", f"  {target.phase or ''}"))
+        if target.phase != "Succeeded" and target.message:
+            parts.append(Text(target.message, "red"))
+        mine = [made for made in rows if made.target == target.name]
+        if mine:
+            parts.append(_table(mine, widths))
+    return Group(*parts, Text(f"\n{CAPTION}", "dim"))
 
 
 CAPTION = (
-    "RPS, TPS: requests and output tokens a second. TTFT, ITL: milliseconds. "
-    "≥: the true value is at least this. max of n: too few requests for a percentile."
+    "RPS, TPS: requests and output tokens a second. TTFT, ITL: milliseconds. ≥: the true value is at least this. "
+    "max of n, of n, *: too few requests for this percentile."
 )
 
 
-def _section(table: Table, target: TargetStatus, rows: list[Row]) -> None:
-    first = [Text(target.name, "bold"), Text(simulated(target) or "real", "dim")]
-    for at, made in enumerate(rows):
-        name = first[at] if at < len(first) else Text("")
-        table.add_row(name, *made.cells[:-1], Text(made.cells[-1], STYLES.get(made.validity, "")))
-    if not rows:
-        said = " ".join(filter(None, (target.phase, target.message)))
-        table.add_row(first[0], *([""] * (len(HEADINGS) - 1)), Text(said, "red"))
-    table.add_section()
+def _table(rows: Sequence[Row], widths: Sequence[int]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading, width in zip(HEADINGS, widths, strict=False):
+        table.add_column(heading, justify="right", min_width=min(width, NARROW), max_width=width)
+    table.add_column(HEADINGS[-1])
+    for made in rows:
+        table.add_row(*made.cells[:-1], Text(made.cells[-1], STYLES.get(made.validity, "")))
+    return table

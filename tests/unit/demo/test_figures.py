@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.figures import arrived, bound, key, number, percentile, row, validity
+from demo.figures import arrived, bound, key, median, number, row, tail, validity
 from enginebench.api.v1alpha1 import AtLeast, PercentileStatus, PointLoad, PointStatus
 
 
@@ -34,30 +34,33 @@ def test_censored_figure_is_a_lower_bound() -> None:
 
 def test_absent_figure_is_no_number() -> None:
     assert bound(None) == "-"
-    assert percentile(None, 99) == "-"
-    assert percentile(PercentileStatus(count=5), 99) == "-"
+    for show in (median, tail):
+        assert show(None) == "-"
+        assert show(PercentileStatus(count=5)) == "-"
 
 
 @pytest.mark.parametrize(
-    ("rank", "count", "text"),
+    ("count", "text"),
     [
-        (99, 20, "40.0 (max of 20)"),
-        (99, 99, "40.0 (max of 99)"),
-        (99, 100, "40.0 (of 100)"),  # by nearest rank the second largest
-        (99, 299, "40.0 (of 299)"),
-        (99, 300, "40.0"),
-        (50, 29, "40.0 (of 29)"),
-        (50, 30, "40.0"),
-        (50, 1, "40.0 (max of 1)"),
+        (20, "40.0 (max of 20)"),
+        (99, "40.0 (max of 99)"),
+        (100, "40.0 (of 100)"),  # by nearest rank the second largest
+        (299, "40.0 (of 299)"),
+        (300, "40.0"),
     ],
 )
-def test_percentile_of_too_few_samples_says_so(rank: int, count: int, text: str) -> None:
-    assert percentile(PercentileStatus(count=count, p50=40.0, p99=40.0), rank) == text
+def test_p99_of_too_few_samples_says_of_how_many(count: int, text: str) -> None:
+    assert tail(PercentileStatus(count=count, p99=40.0)) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "40.0*"), (29, "40.0*"), (30, "40.0")])
+def test_median_of_too_few_samples_is_marked(count: int, text: str) -> None:
+    assert median(PercentileStatus(count=count, p50=40.0)) == text
 
 
 def test_censored_percentile_of_too_few_samples_says_both() -> None:
     figure = PercentileStatus(count=40, p99=AtLeast(at_least=5000.0), censored=12)
-    assert percentile(figure, 99) == "≥ 5000 (max of 40)"
+    assert tail(figure) == "≥ 5000 (max of 40)"
 
 
 def test_validity_names_its_reasons() -> None:

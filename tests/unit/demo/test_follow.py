@@ -114,4 +114,4 @@ def test_comparison_shows_targets_without_points_with_their_message() -> None:
     shown = text(console)
     assert "SIMULATED" in shown
     assert "Limited: TooFewSamples" in shown
-    assert "Failed the image cannot be" in shown
+    assert "ollama    Failed\nthe image cannot be pulled" in shown
