@@ -115,6 +115,10 @@ def build(root: Path, base: str) -> str:
     )
     added = int(image_field(image, ".Size")) - int(image_field(base, ".Size"))
     say(f"Built in {time.monotonic() - started:.0f} s; {added / 1e6:.0f} MB above its base")
+    if not image.endswith(digest(root, sources(root), image_field(base, ".Id"))):
+        say("The sources changed while they were built: once more")
+        docker("rmi", image)
+        return build(root, base)
     if added > MAX_ADDED_BYTES:
         docker("rmi", image)
         raise SystemExit(f"The image adds {added / 1e6:.0f} MB to its base: the limit is 200 MB")
