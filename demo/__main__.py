@@ -110,12 +110,12 @@ class Demo:
         run = self._show.run
         lines = [
             self._kubectl.exports(),
-            f"kubectl -n {NAMESPACE} get benchmarkruns",
-            f"kubectl -n {NAMESPACE} get benchmarkrun {run} -o yaml      # every figure",
-            f"kubectl -n {NAMESPACE} describe benchmarkrun {run}         # and what happened",
+            f"kubectl -n {NAMESPACE} get bmr -o wide",
+            f"kubectl -n {NAMESPACE} get bmr {run} -o yaml     # every figure",
+            f"kubectl -n {NAMESPACE} describe bmr {run}        # and what happened",
         ]
         if not self._place.current_context:
-            lines.append("make cluster-down                     # when you are done")
+            lines.append("make cluster-down     # when you are done")
         return "\nTo go on:\n" + "\n".join(f"  {line}" for line in lines)
 
 
