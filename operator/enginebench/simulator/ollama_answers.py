@@ -5,6 +5,7 @@ Every token has an event of its own, and the end another one, without text: othe
 
 import time
 from abc import ABC, abstractmethod
+from functools import lru_cache
 
 from enginebench.simulator.answer import (
     HOLE,
@@ -25,6 +26,7 @@ Document = dict[str, object]
 STAMP_HOLE = HOLE * len("2026-11-23T12:00:00.123456789Z")
 
 
+@lru_cache(maxsize=4)  # all events of a step have the same
 def stamp(nanoseconds: int) -> str:
     """A moment (Unix nanoseconds) as Ollama writes it: RFC 3339 in UTC, always nine decimals here."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)

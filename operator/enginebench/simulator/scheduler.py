@@ -90,15 +90,19 @@ class Scheduler(Generic[S]):
         waiting, batch = self.waiting, self.batch
         if not batch and waiting:
             at = max(at, waiting[0].arrived_at)
+        joining: list[S] = []
         prefill = tokens = 0
-        while waiting and waiting[0].arrived_at <= at and len(batch) < self._slots:
+        while waiting and waiting[0].arrived_at <= at and len(batch) + len(joining) < self._slots:
             if tokens and tokens + waiting[0].prompt_tokens > PREFILL_BUDGET:
                 break
             sequence = waiting.popleft()
             sequence.admitted_at = at
             tokens += sequence.prompt_tokens
             prefill += self._model.prefill(sequence.prompt_tokens, sequence.key)
-            batch.append(sequence)
+            joining.append(sequence)
+        if joining:
+            # First in the batch: whoever writes the tokens out one after another writes first tokens first.
+            self.batch = batch = joining + batch
         if not batch:
             self.due = None
             return
