@@ -38,7 +38,7 @@ def sentences(error: ValidationError, root: str = "spec") -> list[str]:
         place = _path(root, fault["loc"])
         context = fault.get("ctx", {})
         if fault["type"] == "rule":
-            found += [f"{place}{field}: {sentence}" for field, sentence in context["broken"]]
+            found += [f"{_joined(place, field)}: {sentence}" for field, sentence in context["broken"]]
         else:
             words = _WORDS.get(fault["type"])
             found.append(f"{place}: {words(context) if words is not None else fault['msg']}")
@@ -47,5 +47,8 @@ def sentences(error: ValidationError, root: str = "spec") -> list[str]:
 
 def _path(root: str, place: tuple[int | str, ...]) -> str:
     """As the API server writes it: `spec.targets[0].vllm.model`."""
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return f"{root}{steps}" if root else steps.removeprefix(".")
+    return _joined(root, "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place))
+
+
+def _joined(place: str, below: str) -> str:
+    return f"{place}{below}" if place else below.removeprefix(".")

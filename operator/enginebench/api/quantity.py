@@ -9,7 +9,7 @@ _SUFFIXES = {
     **{suffix: Decimal(1000) ** (i + 1) for i, suffix in enumerate("kMGTPE")},
     **{suffix + "i": Decimal(1024) ** (i + 1) for i, suffix in enumerate("KMGTPE")},
 }
-_QUANTITY = re.compile(r"([0-9.]+)(?:[eE]([-+]?[0-9]+)|([A-Za-z]*))")
+_QUANTITY = re.compile(r"([0-9]+(?:[.][0-9]*)?|[.][0-9]+)(?:[eE]([-+]?[0-9]+)|([A-Za-z]*))")
 
 
 def amount(quantity: str) -> Decimal:
@@ -17,7 +17,7 @@ def amount(quantity: str) -> Decimal:
     parts = _QUANTITY.fullmatch(quantity)
     if parts is None or (parts[3] or "") not in _SUFFIXES:
         raise ValueError(f"{quantity!r} is no quantity")
-    number = Decimal(parts[1].strip(".") if parts[1].endswith(".") else parts[1])
+    number = Decimal(parts[1])
     return number.scaleb(int(parts[2])) if parts[2] else number * _SUFFIXES[parts[3] or ""]
 
 
