@@ -1,0 +1,150 @@
+"""`KubeApi` in memory: the calls of the operator, each with its latency and, where a fault says so, its trouble."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from enginebench.cluster.api import ApiError, Kind, Obj
+from tests.simulation.admission import admit
+from tests.simulation.selectors import by_fields, by_labels
+from tests.simulation.store import Item, Store
+from tests.simulation.transcript import Transcript
+
+LATENCY = 0.004
+"""Seconds of virtual time a call takes; what happens in the cluster meanwhile happens between two calls."""
+
+METADATA_ONLY = frozenset({"Job", "Service", "ConfigMap"})
+"""Lists of these come as PartialObjectMetadata, as `cluster.client` asks for them."""
+
+RUN_STATUS_AT_FIRST = {"observedGeneration": -1}
+"""The CRD's default of `status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of the operator."""
+
+    number: int
+    verb: str
+    kind: str
+    name: str
+    body: Obj | None = None
+
+
+CallHook = Callable[[Call], None]
+
+
+class VirtualCluster:
+    """The API server as the operator sees it. No call ever suspends: `coroutine.send(None)` runs a pass to its end."""
+
+    def __init__(self, store: Store, transcript: Transcript, read_log: Callable[[Item], list[bytes]]) -> None:
+        self.store = store
+        self.timeline = store.timeline
+        self.transcript = transcript
+        self.calls = 0
+        self.before: list[CallHook] = []
+        self.after: list[CallHook] = []
+        self.wrote_status: list[Callable[[Obj, Obj], None]] = []
+        """Told with the run before and after each status PUT."""
+        self.latency = LATENCY
+        self.current: Call | None = None
+        """The call that is being carried out."""
+        self._read_log = read_log
+
+    @contextmanager
+    def _call(self, verb: str, kind: str, name: str, body: Obj | None = None) -> Iterator[None]:
+        self.calls += 1
+        call = Call(self.calls, verb, kind, name, body)
+        self.timeline.run_until(self.timeline.now + self.latency)
+        self.transcript.call(call)
+        try:
+            for hook in tuple(self.before):
+                hook(call)
+            self.current = call
+            yield
+            self.current = None
+            for hook in tuple(self.after):
+                hook(call)
+        except ApiError as refusal:
+            self.transcript.answer(call, f"{refusal.status} {refusal.reason}: {refusal}")
+            raise
+        finally:
+            self.current = None
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        with self._call("get", kind, name):
+            item = self.store.find(kind, namespace, name)
+            found = None if item is None else item.copy()
+        return found
+
+    async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> list[Obj]:
+        with self._call("list", kind, labels or fields):
+            try:
+                tests = [by_labels(labels)] if labels else []
+                if fields:
+                    tests.append(by_fields(kind, fields))
+            except ValueError as error:
+                raise ApiError(400, "BadRequest", str(error)) from error
+            read = Item.outline if kind in METADATA_ONLY else Item.copy
+            found = [
+                read(item)
+                for item in self.store.all(kind)
+                if (not namespace or item.namespace == namespace) and all(test(item) for test in tests)
+            ]
+        return found
+
+    async def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
+        body = plain(body)
+        meta = body.setdefault("metadata", {})
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = f"{meta['generateName']}{self.calls:05d}"
+        with self._call("create", kind, meta.get("name", ""), body):
+            admit(kind, namespace, body)
+            meta["namespace"] = namespace
+            if kind == "Pod":
+                body["status"] = {"phase": "Pending"}
+            if self.store.find(kind, namespace, meta["name"]) is not None:
+                raise ApiError(409, "AlreadyExists", f'{kind} "{meta["name"]}" already exists')
+            stored = self.store.add(kind, body).copy()
+        return stored
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+        with self._call("delete", kind, name):
+            item = self.store.find(kind, namespace, name)
+            if item is not None and item.uid == uid:  # another UID: the client takes the 409 for "gone"
+                self.store.delete(item)
+
+    async def replace_status(self, run: Obj) -> Obj:
+        run = plain(run)
+        meta = run["metadata"]
+        with self._call("replace_status", "BenchmarkRun", meta["name"], run):
+            item = self.store.find("BenchmarkRun", meta["namespace"], meta["name"])
+            if item is None:
+                raise ApiError(404, "NotFound", f'benchmarkruns "{meta["name"]}" not found')
+            current = item.obj["metadata"]
+            if (meta.get("uid", item.uid), meta.get("resourceVersion")) != (item.uid, current["resourceVersion"]):
+                raise ApiError(409, "Conflict", "the object has been modified; please apply your changes to the latest")
+            before = item.copy()
+            if run.get("status") != item.obj.get("status"):
+                item.obj["status"] = run.get("status", {})
+                self.transcript.status(before, item.obj)
+                self.store.touch(item)
+            for told in self.wrote_status:
+                told(before, item.obj)
+            after = item.copy()
+        return after
+
+    async def pod_log(self, namespace: str, pod: str, *, limit_bytes: int) -> str:
+        with self._call("pod_log", "Pod", pod):
+            item = self.store.find("Pod", namespace, pod)
+            if item is None:
+                raise ApiError(404, "NotFound", f'pods "{pod}" not found')
+            text = b"".join(self._read_log(item))[:limit_bytes]
+        return text.decode(errors="replace")
+
+
+def plain(body: Obj) -> Obj:
+    """The body as it comes out of HTTP: only JSON, and nothing shared with the caller."""
+    return msgspec.json.decode(msgspec.json.encode(body))  # type: ignore[no-any-return]  # a JSON object in, one out

@@ -1,0 +1,196 @@
+"""A whole virtual cluster: the store, its controllers, its nodes, and the programs that run in its pods."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from enginebench.api import loadplan
+from enginebench.cluster import labels
+from enginebench.cluster.api import ApiError, Unavailable
+from enginebench.results.messages import PointReport
+from tests.simulation.apiserver import RUN_STATUS_AT_FIRST, VirtualCluster
+from tests.simulation.controllers import GarbageCollector, JobController
+from tests.simulation.eventlog import EventLog
+from tests.simulation.kubelet import Kubelets, Life
+from tests.simulation.nodes import Nodes
+from tests.simulation.programs import loadpod
+from tests.simulation.programs.engine import EngineBehaviour, Server, run_engine
+from tests.simulation.programs.loadpod import LoadBehaviour, LoadPod
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.store import Item, Store
+from tests.simulation.surroundings import Surroundings
+from tests.simulation.timeline import Script, Timeline
+from tests.simulation.transcript import Transcript
+
+Obj = dict[str, Any]
+URL = re.compile(r"http://(?P<service>[^.:/]+)\.(?P<namespace>[^.:/]+)\.svc:(?P<port>\d+)")
+RUN = "BenchmarkRun"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The truth: a load pod has written this point to its log."""
+
+    run_uid: str
+    target: str
+    attempt: int
+    pod_uid: str
+    report: PointReport
+    payload: bytes
+
+
+class Cluster:
+    """Everything but the operator."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.timeline = Timeline()
+        self.transcript = Transcript(self.timeline)
+        self.store = Store(self.timeline, seed)
+        self.random = Random(f"cluster {seed}")  # noqa: S311 - reproducible on purpose
+        self.around = Surroundings()
+        self.around.answers = lambda life: life.server is not None
+        events = EventLog(self.store)
+        self.scheduler = Scheduler(self.store, events, self.random, self.around.has_claim)
+        self.kubelets = Kubelets(self.store, events, self.random, self.around, self._launch)
+        self.jobs = JobController(self.store, events, self.random)
+        self.garbage = GarbageCollector(self.store, self.random)
+        self.nodes = Nodes(self.store, self.kubelets, self.around, self.random)
+        self.api = VirtualCluster(self.store, self.transcript, self._read_log)
+        self.engines: dict[str, EngineBehaviour] = {}
+        """By target."""
+        self.loads: dict[str, LoadBehaviour] = {}
+        self.endpoints: dict[str, Server] = {}
+        """Servers outside of the cluster, by URL."""
+        self.spoken: list[Spoken] = []
+        self.measuring: set[str] = set()
+        """UIDs of load pods that are between their first and their last point."""
+        self.oddities: list[str] = []
+        """What nobody asked for and no invariant looks for: a Service that selects two engines, …"""
+        self.stored: Callable[[list[bytes], bytes], bytes] = lambda _, line: line
+        """What a line of a load pod's log is where it is stored, given those before it."""
+        self._started: Counter[tuple[str, str]] = Counter()
+
+    # what users do ------------------------------------------------------------------------------------------------
+
+    def apply(self, kind: str, obj: Obj) -> Item:
+        """`kubectl create` of anything; a run gets its first generation and status."""
+        if kind == RUN:
+            obj["metadata"]["generation"] = 1
+            obj.setdefault("status", dict(RUN_STATUS_AT_FIRST))
+        return self.store.add(kind, obj)
+
+    def edit(self, run: Item, change: Callable[[Obj], object]) -> None:
+        """`kubectl edit` of a run's spec: a new generation if anything changed."""
+        if self.store.of_uid(run.uid) is not run:
+            return
+        before = repr(run.obj["spec"])
+        change(run.obj["spec"])
+        if repr(run.obj["spec"]) != before:
+            run.obj["metadata"]["generation"] += 1
+            self.store.touch(run)
+
+    def run_of(self, item: Item) -> Item | None:
+        """The run that a child belongs to, if it is still there."""
+        return self.store.of_uid(item.labels.get(labels.RUN_UID, ""))
+
+    # what pods do -------------------------------------------------------------------------------------------------
+
+    def _launch(self, life: Life) -> Script:
+        container = life.container
+        self.transcript.note("cluster", life.pod.name, "runs on", life.node)
+        if "loadgen" in [*(container.get("command") or ()), *(container.get("args") or ())]:
+            return self._launch_load(life)
+        target = life.pod.labels.get(labels.TARGET, "")
+        behaviour = self.engines.setdefault(target, EngineBehaviour())
+        self._started[("engine", target)] += 1
+        if self._started[("engine", target)] > behaviour.pods:
+            behaviour = behaviour.sound()
+        return run_engine(life, behaviour, self.random, self.timeline.unix)
+
+    def _launch_load(self, life: Life) -> Script:
+        pod = life.pod
+        target = pod.labels.get(labels.TARGET, "")
+        behaviour = self.loads.setdefault(target, LoadBehaviour())
+        self._started[("load", target)] += 1
+        if self._started[("load", target)] > behaviour.pods:
+            behaviour = replace(behaviour, dies_after=None, silent_after=None, forgets_end=False)
+        text = self._mounted(life, loadplan.PLAN_FOLDER, loadplan.PLAN_FILE)
+        assert text is not None, f"{pod} has no plan"
+        plan = loadpod.read_plan(text)
+        if plan.target != target or str(plan.attempt) != pod.labels.get(labels.ATTEMPT):
+            self.oddities.append(f"{pod} is labelled {pod.labels} and its plan says {plan.target}/{plan.attempt}")
+        if behaviour.dies_after is not None:
+            self.timeline.after(
+                behaviour.dies_after, lambda: self.kubelets.kill(life, behaviour.exit_code, behaviour.reason)
+            )
+        mute_from = self.timeline.now + behaviour.silent_after if behaviour.silent_after is not None else None
+
+        def mute() -> bool:
+            return mute_from is not None and self.timeline.now >= mute_from
+
+        def spoke(report: PointReport, payload: bytes) -> None:
+            if not mute():
+                self.transcript.note("cluster", pod.name, f"measured point {report.index}", report.requests)
+                self.spoken.append(Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, report, payload))
+
+        sees = loadpod.Surroundings(
+            timeline=self.timeline,
+            dial=self.dial,
+            read_file=lambda path: self._mounted(life, loadplan.DATASET_FOLDER, path.rsplit("/", 1)[-1]),
+            write=lambda line: None if mute() else life.write(self.stored(life.log, line)),
+            spoke=spoke,
+            measuring=lambda on: self.measuring.add(pod.uid) if on else self.measuring.discard(pod.uid),
+        )
+        return LoadPod(plan, sees, self.random).run(behaviour)
+
+    def _mounted(self, life: Life, folder: str, file: str) -> str | None:
+        """A file of a ConfigMap that is mounted at `folder`."""
+        mount = next((m for m in life.container.get("volumeMounts") or () if m["mountPath"] == folder), None)
+        if mount is None:
+            return None
+        volume = next(v for v in life.pod.obj["spec"]["volumes"] if v["name"] == mount["name"])
+        found = self.store.find("ConfigMap", life.pod.namespace, volume["configMap"]["name"])
+        return None if found is None else (found.obj.get("data") or {}).get(file)
+
+    def dial(self, url: str) -> Server | None:
+        """What answers at `url`: through the Service's selector and ports, as a real connection would go."""
+        if url in self.endpoints:
+            return self.endpoints[url]
+        match = URL.fullmatch(url)
+        if match is None:
+            return None
+        service = self.store.find("Service", match["namespace"], match["service"])
+        if service is None:
+            return None
+        selector = service.obj["spec"].get("selector") or {}
+        port = next((p for p in service.obj["spec"]["ports"] if p["port"] == int(match["port"])), None)
+        answering = [
+            life.server
+            for life in self.kubelets.lives.values()
+            if isinstance(life.server, Server)
+            and self.kubelets.reaches(life)
+            and life.pod.namespace == service.namespace
+            and port is not None
+            and selector
+            and all(life.pod.labels.get(key) == value for key, value in selector.items())
+            and _listens(life, port.get("targetPort", port["port"]))
+        ]
+        if len(answering) > 1:
+            self.oddities.append(f"{service} leads to {len(answering)} engines")
+        return answering[0] if answering else None
+
+    def _read_log(self, pod: Item) -> list[bytes]:
+        life = self.kubelets.lives.get(pod.uid)
+        if life is None or (life.program is None and not life.over):
+            raise ApiError(400, "BadRequest", f'container in pod "{pod.name}" is waiting to start: ContainerCreating')
+        if not self.kubelets.reaches(life):
+            raise Unavailable(f"node {life.node}: connect: no route to host")
+        return life.log
+
+
+def _listens(life: Life, target_port: str | int) -> bool:
+    ports = life.container.get("ports") or ()
+    return any(target_port in (port.get("name"), port["containerPort"]) for port in ports)

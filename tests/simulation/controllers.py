@@ -1,0 +1,123 @@
+"""kube-controller-manager: the Job controller and the garbage collector, as far as a run meets them."""
+
+from random import Random
+from typing import Any
+
+import marshal
+
+from tests.simulation.eventlog import EventLog
+from tests.simulation.store import Change, Item, Store
+
+Obj = dict[str, Any]
+TRACKING = "batch.kubernetes.io/job-tracking"
+LATENCY = (0.01, 0.4)
+
+
+class GarbageCollector:
+    """Deletes what has lost its owner, in the background."""
+
+    def __init__(self, store: Store, random: Random) -> None:
+        self._store = store
+        self._random = random
+        store.watchers.append(self._watch)
+
+    def _watch(self, change: Change, item: Item) -> None:
+        if change == "deleted":
+            self._soon(item.uid)
+        elif change == "added":
+            for owner in item.owners:
+                if self._store.of_uid(owner) is None:  # created for an owner that is gone already
+                    self._soon(owner)
+
+    def _soon(self, owner: str) -> None:
+        self._store.timeline.after(self._random.uniform(*LATENCY), lambda: self._collect(owner))
+
+    def _collect(self, owner: str) -> None:
+        for item in self._store.everything():
+            if owner in item.owners and all(self._store.of_uid(uid) is None for uid in item.owners):
+                self._store.delete(item)
+
+
+class JobController:
+    """One pod per Indexed Job with one completion, never replaced: what `backoffLimit: 0` comes to."""
+
+    def __init__(self, store: Store, events: EventLog, random: Random) -> None:
+        self._store = store
+        self._events = events
+        self._random = random
+        self.refusal = ""
+        """Why pods cannot be created now (quota, admission); empty: they can."""
+        store.watchers.append(self._watch)
+
+    def _watch(self, change: Change, item: Item) -> None:
+        if item.kind == "Job" and change == "added":
+            self._soon(item.uid)
+        elif item.kind == "Pod" and item.owners and (item.over or item.deleting or change == "deleted"):
+            self._soon(item.owners[0])
+
+    def _soon(self, uid: str) -> None:
+        self._store.timeline.after(self._random.uniform(*LATENCY), lambda: self._sync(uid))
+
+    def _sync(self, uid: str) -> None:
+        job = self._store.of_uid(uid)
+        pods = [pod for pod in self._store.all("Pod") if uid in pod.owners]
+        if job is None:  # deleted: its pods are the garbage collector's, but for our finalizer
+            for pod in pods:
+                self._store.drop_finalizer(pod, TRACKING)
+            return
+        if job.kind != "Job":
+            return
+        status = job.obj.setdefault("status", {})
+        ended = any(c["type"] in ("Complete", "Failed") for c in status.get("conditions") or ())
+        if not pods and not ended and not status.get("started"):
+            self._create_pod(job)
+            return
+        lost = not pods and status.get("started")
+        for pod in pods:
+            if pod.over and not ended:
+                self._finish(job, "Complete" if pod.phase == "Succeeded" else "Failed")
+                ended = True
+            if pod.over:
+                self._store.drop_finalizer(pod, TRACKING)
+        if lost and not ended:
+            self._finish(job, "Failed")
+
+    def _create_pod(self, job: Item) -> None:
+        if self.refusal:
+            self._events.tell(job, "FailedCreate", f"Error creating: {self.refusal}", component="job-controller")
+            self._store.timeline.after(10.0, lambda: self._sync(job.uid))
+            return
+        template: Obj = marshal.loads(marshal.dumps(job.obj["spec"]["template"]))  # noqa: S302 - our own bytes
+        meta = template.get("metadata") or {}
+        labels = meta.get("labels") or {}
+        labels |= {
+            "batch.kubernetes.io/controller-uid": job.uid,
+            "batch.kubernetes.io/job-name": job.name,
+            "job-name": job.name,
+        }
+        name = f"{job.name[:50]}-0-{''.join(self._random.choices('bcdfghjklmnpqrstvwxz2456789', k=5))}"
+        pod = {
+            "metadata": {
+                "name": name,
+                "namespace": job.namespace,
+                "labels": labels,
+                "annotations": meta.get("annotations") or {},
+                "finalizers": [TRACKING],
+                "ownerReferences": [
+                    {"apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": job.uid, "controller": True}
+                ],
+            },
+            "spec": template["spec"],
+            "status": {"phase": "Pending"},
+        }
+        job.obj["status"]["started"] = 1
+        self._store.add("Pod", pod)
+        self._store.touch(job)
+
+    def _finish(self, job: Item, how: str) -> None:
+        reason = {"Complete": "CompletionsReached", "Failed": "BackoffLimitExceeded"}[how]
+        conditions = job.obj["status"].setdefault("conditions", [])
+        conditions.append(
+            {"type": how, "status": "True", "reason": reason, "lastTransitionTime": self._store.timeline.stamp}
+        )
+        self._store.touch(job)

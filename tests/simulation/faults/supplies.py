@@ -1,0 +1,152 @@
+"""Images, Secrets, volumes and data sets that are not there, come late, or are wrong."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Self
+
+from tests.simulation.faults.base import Fault
+from tests.simulation.scenario import DATASET, NAMESPACE
+
+if TYPE_CHECKING:
+    from tests.simulation.scenario import Scenario
+    from tests.simulation.world import World
+
+IMAGES = {"simulated": "registry.example", "ollama": "ollama/ollama", "vllm": "vllm-openai"}
+NOT_FOUND = "failed to resolve reference: not found"
+SHORT, LONG = 15.0, 1_000_000.0
+
+
+def _kind(spec: dict[str, object]) -> str:
+    return next(kind for kind in (*IMAGES, "endpoint") if kind in spec)
+
+
+@dataclass(frozen=True)
+class ImageFault(Fault):
+    """The image of a target's engine cannot be pulled for a while, or for ever."""
+
+    kind: str
+    seconds: float
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        kinds = [kind for target in scenario.spec["targets"] if (kind := _kind(target)) in ("ollama", "vllm")]
+        return cls(kind=random.choice(kinds), seconds=random.choice((SHORT, LONG))) if kinds else None
+
+    def arm(self, world: "World") -> None:
+        errors, image = world.cluster.around.pull_errors, IMAGES[self.kind]
+        errors[image] = NOT_FOUND
+        if self.seconds == LONG:
+            for target in world.scenario.spec["targets"]:
+                if _kind(target) == self.kind:
+                    world.doom(target["name"], "ImagePullFailed")
+            return
+
+        def flap() -> None:
+            world.timeline.after(self.seconds, lambda: errors.pop(image, None))
+
+        world.when("engine", "bound", 0.0, lambda _: flap())
+
+
+@dataclass(frozen=True)
+class OperatorImageMissing(Fault):
+    """Nobody can pull the operator's own image: no load pod ever runs."""
+
+    weight = 0.3
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        return cls()
+
+    def arm(self, world: "World") -> None:
+        world.cluster.around.pull_errors[IMAGES["simulated"]] = NOT_FOUND
+        for target in world.scenario.targets:
+            world.doom(target, "ImagePullFailed")
+        world.stops.add("ImagePullFailed")
+
+
+@dataclass(frozen=True)
+class SlowPull(Fault):
+    """A pull takes minutes; beyond its limit it fails the target."""
+
+    kind: str
+    seconds: float
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        kinds = [kind for target in scenario.spec["targets"] if (kind := _kind(target)) in ("ollama", "vllm")]
+        return cls(kind=random.choice(kinds), seconds=random.choice((150.0, 2500.0))) if kinds else None
+
+    def arm(self, world: "World") -> None:
+        world.cluster.around.pull_seconds[IMAGES[self.kind]] = self.seconds
+        limit = (world.scenario.spec.get("timeouts") or {}).get("imagePullSeconds", 1800)
+        if self.seconds > limit:
+            for target in world.scenario.spec["targets"]:
+                if _kind(target) == self.kind:
+                    world.excuse(target["name"], "ImagePullTimeout")
+
+
+@dataclass(frozen=True)
+class SecretMissing(Fault):
+    """The token's Secret comes late, or never."""
+
+    seconds: float
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        has_token = any("tokenSecretRef" in target.get("vllm", {}) for target in scenario.spec["targets"])
+        return cls(seconds=random.choice((SHORT, LONG))) if has_token else None
+
+    def arm(self, world: "World") -> None:
+        secrets = world.cluster.around.secrets
+        secrets.discard((NAMESPACE, "hf-token"))
+        if self.seconds == SHORT:
+            world.when("engine", "bound", SHORT, lambda _: secrets.add((NAMESPACE, "hf-token")))
+            return
+        for target in world.scenario.spec["targets"]:
+            if "tokenSecretRef" in target.get("vllm", {}):
+                world.doom(target["name"], "ContainerConfigError")
+
+
+@dataclass(frozen=True)
+class DatasetFault(Fault):
+    """The data set is missing, comes late, has a bad line, or changes after it was checked."""
+
+    how: str
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        if "configMap" not in scenario.spec["workload"]["dataset"]:
+            return None
+        return cls(how=random.choice(("missing", "late", "key", "line", "empty", "changes")))
+
+    def arm(self, world: "World") -> None:
+        store = world.store
+        prompts = store.find("ConfigMap", NAMESPACE, DATASET)
+        assert prompts is not None  # the scenario has it
+        data = prompts.obj["data"]
+        match self.how:
+            case "missing":
+                store.remove(prompts)
+                world.stops.add("DatasetNotFound")
+            case "late":
+                store.remove(prompts)
+                body = {"metadata": {"name": DATASET, "namespace": NAMESPACE}, "data": data}
+                world.timeline.after(SHORT, lambda: world.cluster.apply("ConfigMap", body))
+            case "key":
+                data["other"] = data.pop("prompts.jsonl")
+                world.stops.add("DatasetNotFound")
+            case "line":
+                data["prompts.jsonl"] += "{\n"
+                world.stops.add("DatasetInvalid")
+            case "empty":
+                data["prompts.jsonl"] = ""
+                world.stops.add("DatasetInvalid")
+            case "changes":
+                self._changes(world, data)
+
+    def _changes(self, world: "World", data: dict[str, str]) -> None:
+        def change() -> None:
+            data["prompts.jsonl"] += '{"prompt": "More."}\n'
+
+        world.when("load", "over", 0.0, lambda _: change(), target="")
+        world.excuse("", "DatasetChanged")

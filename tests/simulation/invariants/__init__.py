@@ -1,0 +1,84 @@
+"""What must hold, whatever goes wrong. A new invariant is one function under one of the decorators.
+
+Each yields a sentence for every breach that it sees.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.store import Item
+    from tests.simulation.world import World
+
+Obj = dict[str, Any]
+Sentences = Iterator[str]
+OnStatus = Callable[["World", Obj, Obj], Sentences]
+OnItem = Callable[["World", "Item"], Sentences]
+AtEnd = Callable[["World"], Sentences]
+
+ON_STATUS: list[OnStatus] = []
+ON_CREATED: list[OnItem] = []
+ON_DELETED: list[OnItem] = []
+AT_FINISH: list[AtEnd] = []
+AT_END: list[AtEnd] = []
+
+
+def on_status(check: OnStatus) -> OnStatus:
+    """Looks at the run's status before and after each write of the operator."""
+    ON_STATUS.append(check)
+    return check
+
+
+def on_created(check: OnItem) -> OnItem:
+    """Looks at each object as it comes into being."""
+    ON_CREATED.append(check)
+    return check
+
+
+def on_deleted(check: OnItem) -> OnItem:
+    """Looks at each object that was just asked to go, or has gone."""
+    ON_DELETED.append(check)
+    return check
+
+
+def at_finish(check: AtEnd) -> AtEnd:
+    """Looks at the world when the operator has just written Finished=True."""
+    AT_FINISH.append(check)
+    return check
+
+
+def at_end(check: AtEnd) -> AtEnd:
+    """Looks at the world when the run has finished and all is quiet."""
+    AT_END.append(check)
+    return check
+
+
+def watch(world: "World") -> None:
+    """Have every check look at what concerns it; breaches are told to the world."""
+    from tests.simulation.invariants import children, ending, points, status  # noqa: F401 - they register themselves
+
+    def wrote(before: Obj, after: Obj) -> None:
+        for check in ON_STATUS:
+            for sentence in check(world, before, after):
+                world.violated(f"{check.__name__}: {sentence}")
+        if status.truth(before, "Finished") != "True" and status.truth(after, "Finished") == "True":
+            _judge(world, AT_FINISH)
+
+    def changed(change: str, item: "Item") -> None:
+        for check in ON_CREATED if change == "added" else ON_DELETED if change == "deleted" or item.deleting else ():
+            for sentence in check(world, item):
+                world.violated(f"{check.__name__}: {sentence}")
+
+    world.cluster.api.wrote_status.append(wrote)
+    world.store.watchers.append(changed)
+
+
+def judge(world: "World") -> None:
+    """The checks of the end."""
+    _judge(world, AT_END)
+
+
+def _judge(world: "World", checks: list[AtEnd]) -> None:
+    for check in checks:
+        for sentence in check(world):
+            world.violated(f"{check.__name__}: {sentence}")

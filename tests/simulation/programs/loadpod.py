@@ -1,0 +1,296 @@
+"""The load pod as the operator meets it: it follows its plan and speaks real frames, on the virtual clock.
+
+It stands for `enginebench.loadgen`: the same order of steps, the same messages, the same end on SIGTERM.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from random import Random
+
+import msgspec
+
+from enginebench.api import loadplan
+from enginebench.api.loadplan import LoadPlan, PointPlan
+from enginebench.results import messages
+from enginebench.results.frames import Encoder
+from enginebench.results.messages import (
+    Censored,
+    DatasetReport,
+    End,
+    EngineReport,
+    Evidence,
+    Failure,
+    Figure,
+    PointReport,
+    Progress,
+    RequestCounts,
+    SpokenMessage,
+)
+from tests.simulation.programs.engine import Server
+from tests.simulation.timeline import Terminated, Timeline
+
+STAY_SECONDS = 600.0
+DRAIN_SECONDS = 30.0
+SPEAK_EVERY = 20.0
+"""Progress is thinner than the real pod's: each line wakes the operator."""
+Steps = Generator[float, None, None]
+
+
+class GivesUp(Exception):  # noqa: N818 - the end of its work, not an error of the simulation
+    """The pod cannot go on, for this reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(reason=reason, message=message)
+
+
+@dataclass(slots=True)
+class LoadBehaviour:
+    """How load pods of a target behave. Faults change single fields."""
+
+    start_seconds: float = 0.5
+    dies_after: float | None = None
+    """Seconds from its start."""
+    exit_code: int = 1
+    reason: str = "Error"
+    silent_after: float | None = None
+    """From then on it hangs: nothing is said, nothing is done."""
+    forgets_end: bool = False
+    """It exits with 0 after its last point, without the `end` message."""
+    pods: int = 1_000_000
+    """Only this many pods behave badly; later ones are sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the pod sees of the world."""
+
+    timeline: Timeline
+    dial: Callable[[str], Server | None]
+    """What answers at a URL now."""
+    read_file: Callable[[str], str | None]
+    """A file of the mounted data set."""
+    write: Callable[[bytes], None]
+    """One line to the log."""
+    spoke: Callable[[PointReport, bytes], None]
+    """The truth, for the judges: a point was measured and written."""
+    measuring: Callable[[bool], None]
+    """The truth: the pod measures now, or no more."""
+
+
+class LoadPod:
+    """One pod; `run` is its process."""
+
+    def __init__(self, plan: LoadPlan, around: Surroundings, random: Random) -> None:
+        self._plan = plan
+        self._around = around
+        self._random = random
+        self._encoder = Encoder()
+        self._points = 0
+        self._measuring: tuple[PointPlan, float] | None = None
+        """The point whose window is open, and since when."""
+
+    def run(self, behaviour: LoadBehaviour) -> Generator[float, None, int]:
+        try:
+            yield behaviour.start_seconds
+            yield from self._prepare() if self._plan.task == "prepare" else self._load()
+            if behaviour.forgets_end:
+                return 0
+        except GivesUp as end:
+            self._say(end.failure)
+        except Terminated:
+            yield from self._close()
+            return 0
+        self._say(End(points=self._points))
+        try:
+            yield STAY_SECONDS
+        except Terminated:
+            yield self._random.uniform(0.0, 0.5)
+        return 0
+
+    def _close(self) -> Steps:
+        """SIGTERM: what was measured so far is written."""
+        yield self._random.uniform(0.0, 3.0)
+        if self._measuring is not None:
+            point, since = self._measuring
+            self._report(point, since, interrupted=True)
+        self._say(Failure(reason="Interrupted", message="Told to end (SIGTERM) before all load points were measured."))
+        self._say(End(points=self._points))
+
+    def _prepare(self) -> Steps:
+        yield self._random.uniform(0.05, 1.0)
+        self._say(self._dataset())
+
+    def _dataset(self) -> DatasetReport:
+        dataset = self._plan.dataset
+        if dataset.file is None:
+            digest = hashlib.sha256(msgspec.json.encode((dataset.rows, dataset.synthetic))).hexdigest()
+            rows = len(dataset.rows) if dataset.rows is not None else dataset.synthetic.rows if dataset.synthetic else 0
+            return DatasetReport(rows=rows, digest=f"sha256:{digest}")
+        text = self._around.read_file(dataset.file) or ""
+        lines = text.splitlines()
+        errors = tuple(f"line {n}: not a JSON object with a prompt" for n, line in enumerate(lines, 1) if not _is_row(line))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return DatasetReport(rows=len(lines) - len(errors), digest=f"sha256:{digest}", errors=errors[:20])
+
+    def _load(self) -> Steps:
+        yield self._random.uniform(0.05, 0.3)
+        report = self._dataset()
+        self._say(report)
+        if report.errors or not report.rows:
+            raise GivesUp("DatasetInvalid", "; ".join(report.errors) or "The data set has no rows.")
+        if self._plan.dataset.digest not in ("", report.digest):
+            raise GivesUp("DatasetChanged", f"The data set is {report.digest}, not {self._plan.dataset.digest}.")
+        server = yield from self._wait()
+        if self._plan.pull_model and not server.has_model:
+            yield from self._download(server)
+        yield from self._verify(server)
+        self._stage("WarmingUp")
+        yield self._random.uniform(0.2, 2.0)
+        self._around.measuring(True)
+        for point in self._plan.points:
+            yield from self._measure(point)
+        self._around.measuring(False)
+
+    def _wait(self) -> Generator[float, None, Server]:
+        self._stage("Waiting")
+        waited, step = 0.0, 0.5
+        while (server := self._around.dial(self._plan.url)) is None:
+            if waited >= self._plan.startup_seconds:
+                raise GivesUp("EngineNotReady", f"{self._plan.url} did not answer for {self._plan.startup_seconds} s.")
+            yield step
+            waited, step = waited + step, min(step * 1.5, 5.0)
+        return server
+
+    def _download(self, server: Server) -> Steps:
+        behaviour = server.behaviour
+        total = 4_000_000_000
+        for done in range(4):
+            self._stage("DownloadingModel", bytes_done=done * total // 4, bytes_total=total)
+            yield behaviour.pull_seconds / 4
+            if behaviour.pull_error:
+                raise GivesUp("ModelPullFailed", f"{self._plan.model}: {behaviour.pull_error}")
+            if server.gone:
+                raise GivesUp("ModelPullFailed", f"{self._plan.model}: connection reset by peer")
+        server.has_model = True
+
+    def _verify(self, server: Server) -> Steps:
+        self._stage("Verifying")
+        served = server.behaviour.model or self._plan.model
+        if served != self._plan.model:
+            raise GivesUp("WrongModel", f"{self._plan.url} serves {served}, not {self._plan.model}.")
+        server.asked.append(self._around.timeline.unix)
+        seconds = self._random.uniform(0.1, 3.0)
+        yield seconds
+        if server.gone or not server.behaviour.verifies:
+            raise GivesUp("VerificationFailed", f"{self._plan.url} did not complete one request: connection reset by peer.")
+        self._say(
+            EngineReport(
+                served_model=served,
+                version=server.behaviour.version,
+                model_digest="sha256:feed",
+                first_request_seconds=round(seconds, 3),
+                effective={"contextLength": 4096},
+                at=self._around.timeline.unix,
+            )
+        )
+
+    def _measure(self, point: PointPlan) -> Steps:
+        plan = self._plan
+        self._stage("Loading", point=point.index)
+        yield plan.ramp_seconds + self._random.uniform(0.0, min(2.0, float(plan.warmup_max_seconds)))
+        began = self._around.timeline.unix
+        self._measuring = (point, began)
+        window = float(plan.duration_seconds or 3600)
+        if plan.max_requests is not None:
+            window = min(window, max(0.5, plan.max_requests / self._rate(point.concurrency)))
+        while (left := began + window - self._around.timeline.unix) > 1e-6:
+            yield min(left, SPEAK_EVERY)
+            if left > SPEAK_EVERY:
+                self._stage("Loading", point=point.index)
+        server = self._around.dial(plan.url)
+        hanging = server is not None and server.hangs(self._around.timeline.unix)
+        yield DRAIN_SECONDS if hanging else self._random.uniform(0.05, 0.4)
+        self._measuring = None
+        self._report(point, began)
+
+    def _rate(self, concurrency: int, slots: int = 16) -> float:
+        return min(concurrency, slots) / 0.2
+
+    def _report(self, point: PointPlan, began: float, *, interrupted: bool = False) -> None:
+        now = self._around.timeline.unix
+        window = max(0.001, min(now - began, float(self._plan.duration_seconds or 3600)))
+        server = self._around.dial(self._plan.url)
+        requests = self._count(server, point.concurrency, window)
+        rate = requests.succeeded / window
+        figure = _figure(requests.succeeded, 50.0 + point.concurrency, requests.incomplete)
+        report = PointReport(
+            index=point.index,
+            repeat=point.repeat,
+            concurrency=point.concurrency,
+            started_at=began,
+            ended_at=now,
+            window_seconds=window,
+            requests=requests,
+            requests_per_second=rate,
+            output_tokens_per_second=rate * 64,
+            ttft=figure,
+            itl=_figure(requests.succeeded, 10.0),
+            tpot=_figure(requests.succeeded, 10.0),
+            inter_event_gap=_figure(requests.succeeded * 63, 10.0),
+            request_latency=figure,
+            evidence=Evidence(
+                interrupted=interrupted,
+                errors={"connection refused": requests.errored} if requests.errored else {},
+            ),
+            histograms={"ttft": b"\x01" + self._random.randbytes(24)},
+            series=b"\x01" + self._random.randbytes(12),
+        )
+        self._points += 1
+        self._around.spoke(report, self._say(report))
+
+    def _count(self, server: Server | None, concurrency: int, window: float) -> RequestCounts:
+        total = int(self._rate(concurrency) * window) + 1
+        if server is None or not server.up:
+            return RequestCounts(errored=total)
+        if server.hangs(self._around.timeline.unix):
+            return RequestCounts(incomplete=concurrency)
+        errored = round(total * server.behaviour.error_share)
+        return RequestCounts(succeeded=total - errored, errored=errored)
+
+    def _stage(
+        self, stage: str, *, point: int | None = None, bytes_done: int | None = None, bytes_total: int | None = None
+    ) -> None:
+        now = self._around.timeline.unix
+        self._say(Progress(stage=stage, at=now, point=point, bytes_done=bytes_done, bytes_total=bytes_total))
+
+    def _say(self, message: SpokenMessage) -> bytes:
+        payload = messages.encode(message)
+        for line in self._encoder.lines(messages.stream_of(message), payload):
+            self._around.write(line)
+        return payload
+
+
+def _figure(count: int, middle: float, censored: int = 0) -> Figure:
+    if not count:
+        bound = Censored(at_least=30_000.0) if censored else None
+        return Figure(count=censored, p50=bound, p90=bound, p95=bound, p99=bound, censored=censored)
+    return Figure(
+        count=count + censored, p50=middle, p90=middle * 1.2, p95=middle * 1.3,
+        p99=Censored(at_least=middle * 1.3) if censored else middle * 1.6, mean=middle, censored=censored,
+    )  # fmt: skip
+
+
+def _is_row(line: str) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and ("prompt" in row or "messages" in row)
+
+
+def read_plan(text: str) -> LoadPlan:
+    """The plan of the mounted file."""
+    return loadplan.decode(text.encode())

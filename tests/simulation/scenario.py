@@ -1,0 +1,151 @@
+"""A seed → one run, the cluster it meets, and what goes wrong."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.programs.engine import EngineBehaviour, Server
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+    from tests.simulation.faults.base import Fault
+
+Obj = dict[str, Any]
+NAMESPACE = "bench"
+RUN_NAME = "compare"
+GPU = "NVIDIA-A100-PCIE-40GB"
+DATASET = "prompts"
+ENDPOINT = "http://198.18.7.7:8000"
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    name: str
+    gpus: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Everything that determines a run: the same scenario plays the same way, always."""
+
+    seed: int
+    spec: Obj
+    nodes: tuple[NodePlan, ...]
+    faults: "tuple[Fault, ...]" = ()
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    start_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each target's engine takes to answer."""
+    after_the_end: str = ""
+    """What the user does to the finished run: "", "ttl", "suspend", "delete"."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(target["name"] for target in self.spec["targets"])
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Targets with a pod."""
+        return tuple(target["name"] for target in self.spec["targets"] if "endpoint" not in target)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return tuple(self.spec["workload"]["load"]["concurrency"]["levels"])
+
+    def manifest(self) -> Obj:
+        return {
+            "apiVersion": "enginebench.dev/v1alpha1",
+            "kind": "BenchmarkRun",
+            "metadata": {"name": RUN_NAME, "namespace": NAMESPACE},
+            "spec": copy.deepcopy(self.spec),
+        }
+
+    def engine_behaviours(self) -> Iterator[tuple[str, EngineBehaviour]]:
+        for target in self.spec["targets"]:
+            seconds = self.start_seconds.get(target["name"], 5.0)
+            yield target["name"], EngineBehaviour(start_seconds=seconds, has_model="ollama" not in target)
+
+    def add_endpoints(self, cluster: "Cluster") -> None:
+        for target in self.spec["targets"]:
+            if "endpoint" in target:
+                behaviour = cluster.engines[target["name"]]
+                cluster.endpoints[target["endpoint"]["url"]] = Server(behaviour, cluster.timeline.unix, up=True)
+
+    def without(self, fault: "Fault") -> "Scenario":
+        return replace(self, faults=tuple(other for other in self.faults if other is not fault))
+
+
+def draw(seed: int, *, faults: int | None = None) -> Scenario:
+    """The scenario of a seed; `faults` sets how many things go wrong (drawn, where None)."""
+    from tests.simulation.faults import FAULTS
+
+    random = Random(f"scenario {seed}")  # noqa: S311 - reproducible on purpose
+    scenario = _calm(seed, random)
+    wanted = random.choices((0, 1, 2, 3, 4), (10, 35, 30, 15, 10))[0] if faults is None else faults
+    drawn: list[Fault] = []
+    while len(drawn) < wanted:
+        kind = random.choices(FAULTS, [kind.weight for kind in FAULTS])[0]
+        if (fault := kind.draw(random, scenario)) is not None and not any(fault.excludes(other) for other in drawn):
+            drawn.append(fault)
+    return replace(scenario, faults=tuple(drawn))
+
+
+def _calm(seed: int, random: Random) -> Scenario:
+    kinds = random.choices(("simulated", "ollama", "vllm", "endpoint"), (5, 3, 2, 1), k=random.choice((1, 1, 2, 2, 3)))
+    targets = [_target(kind, place, random) for place, kind in enumerate(kinds)]
+    levels = sorted(random.sample((1, 2, 4, 8, 16, 32), random.choice((1, 1, 2, 2, 3))))
+    workload: Obj = {
+        "dataset": random.choice(
+            (
+                {"synthetic": {"rows": 50, "promptTokens": 32, "outputTokens": 64}},
+                {"inline": {"rows": [{"prompt": "Say it.", "promptTokens": 3, "outputTokens": 64}]}},
+                {"configMap": {"name": DATASET, "key": "prompts.jsonl"}},
+            )
+        ),
+        "load": {"concurrency": {"levels": levels}},
+        "rampSeconds": random.choice((0, 0, 5)),
+        "warmup": {"maxSeconds": random.choice((0, 5))},
+        **random.choice(({"durationSeconds": 2}, {"durationSeconds": 10}, {"durationSeconds": 45}, {"maxRequests": 200})),
+    }
+    spec: Obj = {"targets": targets, "workload": workload}
+    if random.random() < 0.6:
+        spec["timeouts"] = {
+            "schedulingSeconds": random.choice((120, 600)), "imagePullSeconds": 300, "modelDownloadSeconds": 300,
+            "startupSeconds": random.choice((60, 180)), "pointGraceSeconds": random.choice((30, 120)),
+        }  # fmt: skip
+    if random.random() < 0.5:
+        spec["placement"] = {"topology": random.choice(("SameNode", "SameProduct", "Any"))}
+    if random.random() < 0.3:
+        spec["engineDefaults"] = {"gpu": {"count": 1}}
+    if random.random() < 0.2:
+        spec["ttlSecondsAfterFinished"] = random.choice((0, 30, 600))
+    gpu_labels = {"nvidia.com/gpu.product": GPU}
+    nodes = [NodePlan("cpu-1", 0), NodePlan("gpu-1", 1, gpu_labels)]
+    if random.random() < 0.4:
+        nodes.append(NodePlan("gpu-2", 1, gpu_labels))
+    return Scenario(
+        seed=seed,
+        spec=spec,
+        nodes=tuple(nodes),
+        config_maps={DATASET: {"prompts.jsonl": '{"prompt": "Say it.", "output_tokens_count": 64}\n' * 3}},
+        secrets=("hf-token",),
+        start_seconds={target["name"]: random.uniform(1.0, 40.0) for target in targets},
+        after_the_end=random.choice(("", "", "ttl", "suspend", "delete")),
+    )
+
+
+def _target(kind: str, place: int, random: Random) -> Obj:
+    match kind:
+        case "simulated":
+            api = random.choice(("vLLM", "Ollama"))
+            return {"name": f"t{place}-sim", "simulated": {"api": api, "model": "tiny", "slots": 16}}
+        case "ollama":
+            return {"name": f"t{place}-ollama", "ollama": {"model": "tiny", "numParallel": random.choice((1, 4))}}
+        case "vllm":
+            secret = {"tokenSecretRef": {"name": "hf-token", "key": "token"}} if random.random() < 0.5 else {}
+            return {"name": f"t{place}-vllm", "vllm": {"model": "org/tiny", **secret}}
+    return {"name": f"t{place}", "endpoint": {"url": ENDPOINT, "model": "tiny"}}

@@ -1,0 +1,127 @@
+"""Plays a scenario to its end and judges it."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.simulation import invariants
+from tests.simulation.scenario import Scenario, draw
+from tests.simulation.world import World
+
+LONGEST = 50_000.0
+"""Virtual seconds within which every run must end."""
+MOST_PASSES = 6000
+"""A run that takes more does not get on."""
+SETTLE = 320.0
+"""Seconds after the end in which everything must be cleared, though the API may be down for 200 of them."""
+SETTLE_AGAIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run and what was wrong with it."""
+
+    world: World
+
+    @property
+    def scenario(self) -> Scenario:
+        return self.world.scenario
+
+    @property
+    def violations(self) -> list[str]:
+        return self.world.violations
+
+    def report(self, *, verbose: bool = False) -> str:
+        """What was broken, the faults, how to replay it, and with `verbose` all that happened."""
+        seed = self.world.scenario.seed
+        lines = [f"seed {seed}: {sentence}" for sentence in self.violations] or [f"seed {seed}: nothing is broken"]
+        lines += [f"  fault: {fault!r}" for fault in self.world.scenario.faults]
+        if verbose:
+            lines += ["", *self.world.transcript.lines(reads=False), ""]
+        lines.append(f"replay: python -m tests.simulation {seed} --verbose")
+        return "\n".join(lines)
+
+
+def play(scenario: Scenario) -> Result:
+    """The whole run."""
+    world = World(scenario)
+    invariants.watch(world)
+    world.setup()
+    _advance(world, LONGEST, stop=lambda: world.finished or not _there(world))
+    _advance(world, world.timeline.now + SETTLE)
+    _await_ttl(world)
+    invariants.judge(world)
+    if _there(world) and world.finished and _touch(world, scenario.after_the_end):
+        _advance(world, world.timeline.now + SETTLE_AGAIN)
+        _await_ttl(world)
+        invariants.judge(world)
+    return Result(world)
+
+
+def play_seed(seed: int, *, faults: int | None = None) -> Result:
+    """The scenario of the seed."""
+    return play(draw(seed, faults=faults))
+
+
+def shrink(scenario: Scenario) -> Scenario:
+    """The scenario without the faults that its violation does not need."""
+    for fault in scenario.faults:
+        fewer = scenario.without(fault)
+        if play(fewer).violations:
+            return shrink(fewer)
+    return scenario
+
+
+def _there(world: World) -> bool:
+    return world.run is not None and world.alive(world.run)
+
+
+def _await_ttl(world: World) -> None:
+    """Where the run is to go by itself, see it go."""
+    if world.run is None or not _there(world) or not world.finished:
+        return
+    ttl = world.run.obj["spec"].get("ttlSecondsAfterFinished")
+    if ttl is not None:
+        _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=lambda: not _there(world))
+        if _there(world):
+            world.violated(f"the run is still there {ttl} s after its end")
+        _advance(world, world.timeline.now + SETTLE_AGAIN)
+
+
+def _touch(world: World, how: str) -> bool:
+    """What the user does to a finished run."""
+    run = world.run
+    assert run is not None  # the caller looked
+    match how:
+        case "ttl":
+            world.cluster.edit(run, lambda spec: spec.update(ttlSecondsAfterFinished=1000))
+        case "suspend":
+            world.cluster.edit(run, lambda spec: spec.update(suspend=not spec.get("suspend", False)))
+        case "delete":
+            world.store.delete(run)
+        case _:
+            return False
+    world.transcript.note("user", how)
+    return True
+
+
+def _advance(world: World, until: float, *, stop: Callable[[], bool] = lambda: False) -> None:
+    """Let the cluster and the operators act until `until`, or until `stop` says so."""
+    timeline = world.timeline
+    while not stop():
+        operator = min(world.operators, key=lambda o: o.next_due() or float("inf"))
+        due, at = operator.next_due(), timeline.next_time()
+        if min(due if due is not None else until, at if at is not None else until) >= until:
+            break
+        if due is not None and (at is None or due <= at):
+            timeline.now = max(timeline.now, due)
+            operator.run_pass()
+            if operator.passes > MOST_PASSES:
+                world.violated(f"{operator.passes} passes and no end")
+                return
+        else:
+            with contextlib.suppress(StopIteration):
+                timeline.step()
+    else:
+        return
+    timeline.now = max(timeline.now, until)

@@ -1,0 +1,167 @@
+"""Objects as an API server keeps them: resource versions, UIDs, deletion with finalizers, watchers.
+
+Readers get copies, so that nobody changes a stored object by accident. Controllers of the virtual cluster change
+`Item.obj` in place and call `Store.touch`.
+"""
+
+import marshal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, cast
+
+from tests.simulation.timeline import Timeline
+
+Obj = dict[str, Any]
+Change = Literal["added", "modified", "deleted"]
+
+
+class Item:
+    """One stored object; its own fields that are asked for most often stand beside it."""
+
+    __slots__ = ("_frozen", "_outline", "kind", "labels", "name", "namespace", "obj", "owners", "uid")
+
+    def __init__(self, kind: str, obj: Obj) -> None:
+        meta = obj["metadata"]
+        self.kind = kind
+        self.obj = obj
+        self.namespace: str = meta.get("namespace", "")
+        self.name: str = meta["name"]
+        self.uid: str = meta["uid"]
+        self.labels: dict[str, str] = meta.get("labels") or {}
+        self.owners: tuple[str, ...] = tuple(o["uid"] for o in meta.get("ownerReferences") or ())
+        self._frozen: bytes | None = None
+        self._outline: bytes | None = None
+
+    def copy(self) -> Obj:
+        """The object as a reader gets it."""
+        if self._frozen is None:
+            self._frozen = marshal.dumps(self.obj)
+        return cast(Obj, marshal.loads(self._frozen))  # noqa: S302 - our own bytes
+
+    def outline(self) -> Obj:
+        """The object as a list of metadata has it."""
+        if self._outline is None:
+            self._outline = marshal.dumps({"metadata": self.obj["metadata"]})
+        return cast(Obj, marshal.loads(self._outline))  # noqa: S302 - our own bytes
+
+    def changed(self) -> None:
+        self._frozen = self._outline = None
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.obj["metadata"]
+
+    @property
+    def phase(self) -> str:
+        """status.phase of a Pod."""
+        return cast(str, self.obj.get("status", {}).get("phase", ""))
+
+    @property
+    def over(self) -> bool:
+        """A Pod that ended: it holds no resources any more."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def node(self) -> str:
+        """spec.nodeName of a Pod."""
+        return cast(str, self.obj["spec"].get("nodeName", ""))
+
+    def __repr__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+Watcher = Callable[[Change, Item], None]
+
+
+class Store:
+    """All objects of the cluster, by kind, namespace and name."""
+
+    def __init__(self, timeline: Timeline, seed: int) -> None:
+        self.timeline = timeline
+        self.watchers: list[Watcher] = []
+        self._seed = seed
+        self._version = 1000
+        self._uids = 0
+        self._by_kind: dict[str, dict[tuple[str, str], Item]] = {}
+        self._by_uid: dict[str, Item] = {}
+
+    def find(self, kind: str, namespace: str, name: str) -> Item | None:
+        return self._by_kind.get(kind, {}).get((namespace, name))
+
+    def of_uid(self, uid: str) -> Item | None:
+        return self._by_uid.get(uid)
+
+    def all(self, kind: str) -> list[Item]:
+        """Every object of the kind, oldest first."""
+        return list(self._by_kind.get(kind, {}).values())
+
+    def everything(self) -> Iterator[Item]:
+        return iter(list(self._by_uid.values()))
+
+    def add(self, kind: str, obj: Obj) -> Item:
+        """Store a new object: gives it its UID, version and time."""
+        meta = obj["metadata"]
+        self._uids += 1
+        meta["uid"] = f"{self._uids:08x}-51b0-4000-8000-{self._seed & 0xFFFFFFFFFFFF:012x}"
+        meta["creationTimestamp"] = self.timeline.stamp
+        item = Item(kind, obj)
+        self._stamp(item)
+        self._by_kind.setdefault(kind, {})[(item.namespace, item.name)] = item
+        self._by_uid[item.uid] = item
+        self._tell("added", item)
+        return item
+
+    def touch(self, item: Item) -> None:
+        """`item.obj` was changed: a new version."""
+        if self._by_uid.get(item.uid) is not item:
+            return  # a controller was late: the object is gone
+        self._stamp(item)
+        self._tell("modified", item)
+
+    def delete(self, item: Item, grace: int | None = None) -> None:
+        """As DELETE does: at once, or after a Pod's grace and everybody's finalizers."""
+        if self._by_uid.get(item.uid) is not item:
+            return
+        meta = item.obj["metadata"]
+        seconds = self._grace(item, grace)
+        if seconds == 0 and not meta.get("finalizers"):
+            self.remove(item)
+        elif not item.deleting or (seconds == 0 and meta.get("deletionGracePeriodSeconds")):
+            meta.setdefault("deletionTimestamp", self.timeline.stamp)
+            meta["deletionGracePeriodSeconds"] = seconds
+            if item.kind == "BenchmarkRun":
+                meta["generation"] += 1
+            self.touch(item)
+
+    def drop_finalizer(self, item: Item, finalizer: str) -> None:
+        """A controller is done with an object; a deleted one goes with its last finalizer."""
+        finalizers = item.obj["metadata"].get("finalizers") or []
+        if finalizer not in finalizers or self._by_uid.get(item.uid) is not item:
+            return
+        finalizers.remove(finalizer)
+        if item.deleting and not finalizers and not item.obj["metadata"].get("deletionGracePeriodSeconds"):
+            self.remove(item)
+        else:
+            self.touch(item)
+
+    def remove(self, item: Item) -> None:
+        """The object is gone."""
+        if self._by_uid.pop(item.uid, None) is None:
+            return
+        del self._by_kind[item.kind][(item.namespace, item.name)]
+        self._version += 1
+        self._tell("deleted", item)
+
+    def _grace(self, item: Item, grace: int | None) -> int:
+        """Only a Pod that may still run on a node is given time."""
+        if item.kind != "Pod" or not item.node or item.over:
+            return 0
+        return int(item.obj["spec"].get("terminationGracePeriodSeconds", 30)) if grace is None else grace
+
+    def _stamp(self, item: Item) -> None:
+        self._version += 1
+        item.obj["metadata"]["resourceVersion"] = str(self._version)
+        item.changed()
+
+    def _tell(self, change: Change, item: Item) -> None:
+        for watcher in self.watchers:
+            watcher(change, item)

@@ -1,0 +1,147 @@
+"""The virtual clock, and programs that live on it.
+
+Time is in seconds since `EPOCH` and moves only by jumping to the next booked event: a night of waiting costs nothing.
+"""
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from heapq import heappop, heappush
+
+EPOCH = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+Action = Callable[[], object]
+Script = Generator[float, None, int]
+"""A program: yields how many seconds it sleeps, returns its exit code."""
+
+
+class Booking:
+    """An action that will happen, unless it is cancelled."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Action) -> None:
+        self.action: Action | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class Timeline:
+    """Booked events in the order of their time, then of their booking."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Booking]] = []
+        self._count = 0
+
+    def after(self, seconds: float, action: Action) -> Booking:
+        """Book `action` for `seconds` from now."""
+        booking = Booking(action)
+        self._count += 1
+        heappush(self._heap, (self.now + max(seconds, 0.0), self._count, booking))
+        return booking
+
+    def next_time(self) -> float | None:
+        """When the next event happens; None if nothing is booked."""
+        heap = self._heap
+        while heap and heap[0][2].action is None:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def step(self) -> bool:
+        """Jump to the next event and let it happen; False if there is none."""
+        if (at := self.next_time()) is None:
+            return False
+        booking = heappop(self._heap)[2]
+        self.now = max(self.now, at)
+        if booking.action is not None:
+            booking.action()
+        return True
+
+    def run_until(self, until: float) -> None:
+        """Let everything happen that is due by `until`, and stand there."""
+        while (at := self.next_time()) is not None and at <= until:
+            self.step()
+        self.now = max(self.now, until)
+
+    @property
+    def date(self) -> datetime:
+        """Now, as a time of day."""
+        return EPOCH + timedelta(seconds=self.now)
+
+    @property
+    def unix(self) -> float:
+        """Now, as Unix seconds."""
+        return EPOCH.timestamp() + self.now
+
+    @property
+    def stamp(self) -> str:
+        """Now, as Kubernetes writes it."""
+        return stamp(int(self.now))
+
+
+@lru_cache(maxsize=4096)
+def stamp(second: int) -> str:
+    """`second` since EPOCH as Kubernetes writes times."""
+    return (EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Terminated(Exception):  # noqa: N818 - a signal, not an error
+    """Thrown into a program: SIGTERM."""
+
+
+class Program:
+    """A running process. `ended(code)` is told once, also when it is killed."""
+
+    def __init__(self, timeline: Timeline, script: Script, ended: Callable[[int], object]) -> None:
+        self._timeline = timeline
+        self._script = script
+        self._ended = ended
+        self._sleep: Booking | None = timeline.after(0.0, self._run)
+        self._termed = False
+        self.exit_code: int | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.exit_code is None
+
+    def _run(self) -> None:
+        self._advance(lambda: next(self._script))
+
+    def _advance(self, go: Callable[[], float]) -> None:
+        self._sleep = None
+        try:
+            seconds = go()
+        except StopIteration as end:
+            self._end(end.value or 0)
+        except Terminated:
+            self._end(143)
+        else:
+            if self.running:
+                self._sleep = self._timeline.after(seconds, self._run)
+
+    def _end(self, code: int) -> None:
+        if self.running:
+            self.exit_code = code
+            self._ended(code)
+
+    def terminate(self) -> None:
+        """SIGTERM: the program may still clean up. A second one changes nothing."""
+        if self.running and not self._termed:
+            self._termed = True
+            if self._sleep is not None:
+                self._sleep.cancel()
+            self._advance(lambda: self._script.throw(Terminated()))
+
+    def kill(self, code: int = 137) -> None:
+        """SIGKILL, or an exit that the script does not know of."""
+        if self.running:
+            self.freeze()
+            self._end(code)
+
+    def freeze(self) -> None:
+        """The machine is gone: nothing happens any more, and nobody is told."""
+        if self._sleep is not None:
+            self._sleep.cancel()
+        self._script.close()

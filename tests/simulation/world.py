@@ -1,0 +1,135 @@
+"""One simulated run and all around it: cluster, operators, faults, and what the faults excuse."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+
+from enginebench.cluster import labels
+from tests.simulation.cluster import RUN, Cluster
+from tests.simulation.operator import Operator
+from tests.simulation.scenario import NAMESPACE, Scenario
+from tests.simulation.store import Change, Item
+
+EVERY = ""
+"""Excuses every target."""
+
+
+class Violation(Exception):  # noqa: N818 - an invariant is broken; the word of the field
+    """An invariant does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Something that happens some time after a pod has come so far."""
+
+    role: str
+    target: str | None
+    state: str
+    after: float
+    action: Callable[[Item], object]
+
+
+class World:
+    """What a scenario plays in. Faults arm themselves on it; invariants look at it."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario = replace(scenario, spec=copy.deepcopy(scenario.spec))  # faults may edit it
+        self.random = Random(f"world {scenario.seed}")  # noqa: S311 - reproducible on purpose
+        self.cluster = Cluster(scenario.seed)
+        self.store = self.cluster.store
+        self.timeline = self.cluster.timeline
+        self.transcript = self.cluster.transcript
+        self.operators: list[Operator] = []
+        self.excuses: defaultdict[str, set[str]] = defaultdict(set)
+        """Target → reasons with which it may fail."""
+        self.dooms: defaultdict[str, set[str]] = defaultdict(set)
+        """Target → it must fail, with one of these reasons."""
+        self.stops: set[str] = set()
+        """Reasons with which the whole run may end early."""
+        self.losses: list[str] = []
+        """What may cost a measured point before it is collected."""
+        self.violations: list[str] = []
+        self.run: Item | None = None
+        self._waiters: list[Waiter] = []
+        self.store.watchers.append(self._watch)
+
+    # for faults ---------------------------------------------------------------------------------------------------
+
+    def excuse(self, target: str, *reasons: str) -> None:
+        """The target (or EVERY) may fail with these reasons."""
+        self.excuses[target].update(reasons)
+
+    def doom(self, target: str, *reasons: str) -> None:
+        """The target must fail, with one of these reasons."""
+        self.dooms[target].update(reasons)
+
+    def strike(self, what: str) -> None:
+        self.transcript.note("fault", what)
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """`action` at that time of the run."""
+        self.timeline.after(seconds - self.timeline.now, action)
+
+    def when(
+        self, role: str, state: str, after: float, action: Callable[[Item], object], *, target: str | None = None
+    ) -> None:
+        """Once: `after` seconds after the first pod of `role` (engine, load) is created, bound, running or over."""
+        self._waiters.append(Waiter(role, target, state, after, action))
+
+    def alive(self, item: Item) -> bool:
+        return self.store.of_uid(item.uid) is item
+
+    @property
+    def operator(self) -> Operator:
+        """The newest process."""
+        return self.operators[-1]
+
+    @property
+    def by_operator(self) -> bool:
+        """What happens now happens in a call of an operator."""
+        return self.cluster.api.current is not None
+
+    @property
+    def finished(self) -> bool:
+        run = self.run
+        return run is not None and is_true(run, "Finished")
+
+    def _watch(self, change: Change, item: Item) -> None:
+        if item.kind != "Pod" or not self._waiters or change == "deleted":
+            return
+        state = "over" if item.over else "running" if item.phase == "Running" else "bound" if item.node else "created"
+        role, target = item.labels.get(labels.ROLE), item.labels.get(labels.TARGET)
+        for waiter in tuple(self._waiters):
+            if waiter.role == role and waiter.state == state and waiter.target in (None, target):
+                self._waiters.remove(waiter)
+                self.timeline.after(waiter.after, lambda waiter=waiter: waiter.action(item))
+
+    # for judges ---------------------------------------------------------------------------------------------------
+
+    def violated(self, sentence: str) -> None:
+        self.violations.append(sentence)
+        self.transcript.note("judge", "VIOLATED:", sentence)
+
+    def setup(self) -> None:
+        """Nodes, what the run refers to, the operator, the faults, and at last the run."""
+        scenario, cluster = self.scenario, self.cluster
+        for node in scenario.nodes:
+            cluster.nodes.add(node.name, gpus=node.gpus, labels=dict(node.labels))
+        for name, data in scenario.config_maps.items():
+            cluster.apply("ConfigMap", {"metadata": {"name": name, "namespace": NAMESPACE}, "data": dict(data)})
+        cluster.around.secrets |= {(NAMESPACE, name) for name in scenario.secrets}
+        cluster.around.claims |= {(NAMESPACE, name) for name in scenario.claims}
+        cluster.engines = {name: behaviour for name, behaviour in scenario.engine_behaviours()}
+        scenario.add_endpoints(cluster)
+        self.operators.append(Operator(cluster, self.random))
+        for fault in scenario.faults:
+            fault.arm(self)
+        self.run = cluster.apply(RUN, scenario.manifest())
+
+
+def is_true(run: Item, condition: str) -> bool:
+    """The run's condition is True."""
+    found = next((c for c in run.obj.get("status", {}).get("conditions") or () if c["type"] == condition), None)
+    return found is not None and found["status"] == "True"
