@@ -17,6 +17,8 @@ from enginebench.workflow.plan import Create, Keep
 DATA_BYTES = 2 * 1024 * 1024
 LEAST_POINT_BYTES = 4 * 1024
 """A run's points take at most so many bytes together, each at least so many."""
+ENGINE_WAIT_SECONDS = 30 * 86400
+"""A load pod waits so long for an engine that we deploy: the operator judges its start, which knows more."""
 LOAD_GRACE_SECONDS = 45
 """The load pod closes its point within 30 s of SIGTERM; the rest is for a slow node."""
 
@@ -182,7 +184,8 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         "warmup_max_seconds": workload.warmup_max_seconds,
         "seed": workload.seed,
         "model_download_seconds": limits.model_download_seconds,
-        "startup_seconds": limits.startup_seconds,
+        # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
+        "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
         "point_bytes": max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.levels))),
     }
     request = RequestPlan(
