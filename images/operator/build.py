@@ -66,6 +66,16 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
+def docker_build(folder: Path, image: str, **arguments: str) -> None:
+    """Build the Dockerfile in `folder`. What docker says is shown only where it fails."""
+    options = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    command = ["docker", "build", "--tag", image, *options, "."]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
+    if done.returncode:
+        say(done.stdout + done.stderr)
+        raise SystemExit(f"`{' '.join(command)}` failed in {folder}; what it said stands above.")
+
+
 def image_field(image: str, field: str) -> str:
     """A field of an image in the engine (`.Id`, `.Size`), or an empty string where there is no such image."""
     found = subprocess.run(
@@ -107,12 +117,7 @@ def build(root: Path, base: str) -> str:
     started = time.monotonic()
     fetch_wheels(root, base)
     say(f"Building {image} on {base} (about half a minute; a few seconds where only our code changed)")
-    subprocess.run(
-        ["docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", image, "."],
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    docker_build(root, image, BASE=base)
     added = int(image_field(image, ".Size")) - int(image_field(base, ".Size"))
     say(f"Built in {time.monotonic() - started:.0f} s; {added / 1e6:.0f} MB above its base")
     if not image.endswith(digest(root, sources(root), image_field(base, ".Id"))):

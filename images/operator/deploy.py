@@ -19,7 +19,7 @@ resources:
 images:
 - name: {name}
   newName: {new_name}
-  newTag: {new_tag}
+  newTag: "{new_tag}"
 """
 
 

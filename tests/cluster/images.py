@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from images.operator.build import ROOT, digest, docker, image_field
+from images.operator.build import ROOT, digest, docker_build, image_field
 
 VLLM = Path(__file__).parent / "vllm_image"
 
@@ -23,6 +23,6 @@ def vllm_image(operator: str) -> str:
     files = sorted(path for path in VLLM.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     image = f"localhost/enginebench/vllm-stand-in:{digest(ROOT, files, operator)}"
     if not image_field(image, ".Id"):
-        docker("build", "--quiet", "--build-arg", f"OPERATOR={operator}", "--tag", image, str(VLLM))
+        docker_build(VLLM, image, OPERATOR=operator)
     subprocess.run([sys.executable, "-m", "devcluster", "load", image], cwd=ROOT, check=True)
     return image
