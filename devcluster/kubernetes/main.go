@@ -26,7 +26,7 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app"
-	kubeadmutil "k8s.io/kubernetes/cmd/kubeadm/app/util"
+	kubeadmerrors "k8s.io/kubernetes/cmd/kubeadm/app/util/errors"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
@@ -48,7 +48,7 @@ func component(command func() *cobra.Command) func() int {
 }
 
 func runKubeadm() int {
-	kubeadmutil.CheckErr(kubeadm.Run()) // prints the error and exits as kubeadm does
+	kubeadmerrors.HandleError(kubeadm.Run()) // prints the error and exits as kubeadm does
 	return 0
 }
 
