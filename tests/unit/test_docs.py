@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from enginebench.api.loadplan import DatasetPlan
 from enginebench.api.v1alpha1 import BenchmarkRun
+from enginebench.loadgen import dataset
 from scripts import make_prompts, make_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +50,12 @@ def unknown(document: Any, schema: dict[str, Any], path: str = "") -> Iterator[s
 
 
 @pytest.mark.parametrize("document", list(manifests()))
-def test_manifest_is_valid(document: dict[str, Any]) -> None:
+def test_manifest_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
     if document["kind"] == "ConfigMap":
-        rows = [json.loads(line) for line in document["data"]["prompts.jsonl"].splitlines()]
-        assert all(("prompt" in row) != ("messages" in row) for row in rows)
+        (tmp_path / "rows").write_text(document["data"]["prompts.jsonl"], "utf-8")
+        rows, report = dataset.read(DatasetPlan(file=str(tmp_path / "rows")), chat=True)
+        assert rows
+        assert not report.errors
         return
     assert document["kind"] == "BenchmarkRun"
     BenchmarkRun.model_validate_json(json.dumps(document))
