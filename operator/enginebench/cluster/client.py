@@ -1,7 +1,7 @@
 """The Kubernetes API over HTTPS: `KubeApi` for real, and the following of logs.
 
 Objects stay the JSON that the server sent: the generated model classes would cost ten times the time and drop
-what they do not know. Of ConfigMaps, Services and Jobs a list has only the metadata (the data of measured points
+what they do not know. Of ConfigMaps and Services a list has only the metadata (the data of measured points
 may be megabytes, and what a child is stands in its labels).
 """
 
@@ -41,7 +41,7 @@ class _Resource:
 _RESOURCES: dict[Kind, _Resource] = {
     "BenchmarkRun": _Resource(f"/apis/{GROUP}/{VERSION}", PLURAL),
     "Pod": _Resource("/api/v1", "pods"),
-    "Job": _Resource("/apis/batch/v1", "jobs", metadata_only=True),
+    "Job": _Resource("/apis/batch/v1", "jobs"),
     "Service": _Resource("/api/v1", "services", metadata_only=True),
     "ConfigMap": _Resource("/api/v1", "configmaps", metadata_only=True),
     "Event": _Resource("/api/v1", "events"),

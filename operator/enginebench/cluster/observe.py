@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from enginebench.api.errors import sentences
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import labels, payload, views
 from enginebench.cluster.api import ApiError, KubeApi, Obj, Unavailable
@@ -133,9 +134,7 @@ def _spec(run: Obj) -> tuple[BenchmarkRunSpec | None, str]:
     try:
         return BenchmarkRunSpec.model_validate(run.get("spec")), ""
     except ValidationError as error:
-        parts = (("spec", *detail["loc"]) for detail in error.errors())
-        fields = [".".join(map(str, part)) for part in parts]
-        return None, "; ".join(f"{f}: {d['msg']}" for f, d in zip(fields, error.errors(), strict=True)) + "."
+        return None, "; ".join(sentences(error)) + "."
 
 
 def _is_ours(obj: Obj, run_uid: str) -> bool:
@@ -213,7 +212,8 @@ async def _facts(
         if p.role is Role.LOAD and (said := heard.get(p.uid)) is not None and said.engine is not None
     }
     for pod in pods:
-        if pod.role is not Role.ENGINE or pod.uid in known.facts or (pod.target, pod.attempt) not in answered:
+        asked = pod.role is Role.ENGINE and pod.started_at is not None and pod.uid not in known.facts
+        if not asked or (pod.target, pod.attempt) not in answered:
             continue
         target = next((t for t in known.spec.targets if t.name == pod.target), None) if known.spec else None
         if target is None:

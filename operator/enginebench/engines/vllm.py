@@ -1,6 +1,7 @@
 """vLLM: its OpenAI server. What its flags and variables do: https://docs.vllm.ai (serve arguments, environment)."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from enginebench.api import resolve
@@ -13,13 +14,23 @@ KNOWS_GENERATION_CONFIG = (0, 8)
 earlier ones the word would be the name of a folder."""
 
 _VERSION = re.compile(r":v?(\d+)\.(\d+)\.\d+")
-_FACTS: dict[str, tuple[re.Pattern[str], type[int] | type[str]]] = {
-    "maxModelLen": (re.compile(r"LLM engine \(v.*\bmax_seq_len=(\d+)"), int),
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def _flag(text: str) -> bool:
+    return text == "True"
+
+
+_FACTS: dict[str, tuple[re.Pattern[str], Callable[[str], Fact]]] = {
+    "maxModelLen": (re.compile(r"LLM engine \(v.*\bmax_seq_len=(\d+)"), _number),
     "dtype": (re.compile(r"LLM engine \(v.*\bdtype=torch\.(\w+)"), str),
     "quantization": (re.compile(r"LLM engine \(v.*\bquantization=(?!None)([\w-]+)"), str),
     "kvCacheDtype": (re.compile(r"LLM engine \(v.*\bkv_cache_dtype=(\w+)"), str),
-    "prefixCaching": (re.compile(r"LLM engine \(v.*\benable_prefix_caching=(\w+)"), str),
-    "kvCacheTokens": (re.compile(r"KV cache size: ([\d,]+) tokens"), int),
+    "prefixCaching": (re.compile(r"LLM engine \(v.*\benable_prefix_caching=(\w+)"), _flag),
+    "kvCacheTokens": (re.compile(r"KV cache size: ([\d,]+) tokens"), _number),
 }
 """The start-up lines `Initializing a V1 LLM engine (v0.9.1) with config: …` and `GPU KV cache size: … tokens`."""
 
@@ -50,9 +61,9 @@ class VllmEngine:
 
     def facts(self, log: str) -> dict[str, Fact]:
         found: dict[str, Fact] = {}
-        for name, (pattern, kind) in _FACTS.items():
+        for name, (pattern, read) in _FACTS.items():
             if match := pattern.search(log):
-                found[name] = kind(match[1].replace(",", ""))
+                found[name] = read(match[1])
         return found
 
 

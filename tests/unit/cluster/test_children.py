@@ -1,0 +1,237 @@
+"""The objects of a run, as they are created."""
+
+import json
+from typing import Any
+
+import pytest
+
+from enginebench.api import loadplan
+from enginebench.api.loadplan import LoadPlan
+from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.cluster import children, payload
+from enginebench.engines.base import Platform
+from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.plan import Create, Keep
+from tests.unit.cluster.fake import NOW, RUN_UID, run
+from tests.unit.cluster.said import received
+
+PLATFORM = Platform(image="registry.example/enginebench:0.1.0", image_pull_policy="Never")
+
+
+def seen(text: str = "") -> Observed:
+    return Observed(
+        namespace="ns",
+        name="r",
+        uid=RUN_UID,
+        generation=1,
+        created=NOW,
+        deleting=None,
+        spec=BenchmarkRunSpec.model_validate(run(text)["spec"]),
+        spec_error="",
+        status=BenchmarkRunStatus(),
+    )
+
+
+def made(role: Role, text: str = "", **create: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {"target": "a-sim", "attempt": 1, **create}
+    return children.child(seen(text), Create(role=role, **settings), PLATFORM)
+
+
+def plan(text: str = "", **create: Any) -> LoadPlan:
+    body = made(Role.LOAD_PLAN, text, **create)
+    return loadplan.decode(body["data"][loadplan.PLAN_FILE].encode())
+
+
+@pytest.mark.parametrize("role", [Role.ENGINE, Role.SERVICE, Role.LOAD_PLAN, Role.LOAD])
+def test_every_child_is_labelled_and_owned(role: Role) -> None:
+    metadata = made(role)["metadata"]
+    assert metadata["name"].startswith(f"r-a-sim-{role.value}1-")
+    assert metadata["namespace"] == "ns"
+    assert metadata["labels"] == {
+        "app.kubernetes.io/managed-by": "enginebench",
+        "enginebench.dev/run": "r",
+        "enginebench.dev/run-uid": RUN_UID,
+        "enginebench.dev/target": "a-sim",
+        "enginebench.dev/attempt": "1",
+        "enginebench.dev/role": {"e": "engine", "s": "service", "c": "plan", "l": "load"}[role.value],
+    }
+    assert metadata["ownerReferences"] == [
+        {
+            "apiVersion": "enginebench.dev/v1alpha1",
+            "kind": "BenchmarkRun",
+            "name": "r",
+            "uid": RUN_UID,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def test_labels_of_the_user_stand_beside_ours() -> None:
+    text = "engineDefaults: {labels: {team: a}}"
+    marks = made(Role.ENGINE, text)["metadata"]["labels"]
+    assert marks["enginebench.dev/run-uid"] == RUN_UID
+    assert marks["team"] == "a"
+
+
+def test_service_finds_the_engine_before_it_is_ready() -> None:
+    service = made(Role.SERVICE)["spec"]
+    engine = made(Role.ENGINE)
+    assert service["publishNotReadyAddresses"] is True
+    assert service["selector"].items() <= engine["metadata"]["labels"].items()
+    assert service["selector"]["enginebench.dev/role"] == "engine"
+    (port,) = service["ports"]
+    names = [p["name"] for p in engine["spec"]["containers"][0]["ports"]]
+    assert port["port"] == 8000
+    assert port["targetPort"] in names
+
+
+def test_load_job_never_repeats_itself() -> None:
+    job = made(Role.LOAD)
+    spec = job["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 0)
+    assert spec["podReplacementPolicy"] == "Failed"
+    assert not {"ttlSecondsAfterFinished", "activeDeadlineSeconds"} & set(spec)
+    assert spec["template"]["metadata"]["labels"] == job["metadata"]["labels"]
+
+
+def test_load_pod() -> None:
+    pod = made(Role.LOAD)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == PLATFORM.image
+    assert container["imagePullPolicy"] == "Never"
+    assert container["args"] == ["loadgen", "--plan", "/etc/enginebench/plan.json"]
+    assert container["resources"] == {"requests": {"cpu": "500m", "memory": "512Mi"}}
+    assert {e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in container["env"]} == {
+        "POD_NAME": "metadata.name",
+        "POD_UID": "metadata.uid",
+    }
+    assert pod["restartPolicy"] == "Never"
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["terminationGracePeriodSeconds"] > 30
+    plan_volume = next(v for v in pod["volumes"] if v["name"] == "plan")
+    assert plan_volume["configMap"]["name"] == made(Role.LOAD_PLAN)["metadata"]["name"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_load_pod_on_openshift_gets_no_ids() -> None:
+    platform = Platform(image="i", fixed_ids=False)
+    job = children.child(seen(), Create(role=Role.LOAD, target="a-sim", attempt=1), platform)
+    assert job["spec"]["template"]["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_load_pod_goes_where_the_user_wants_it() -> None:
+    text = "loadGenerator: {nodeSelector: {pool: cpu}, resources: {limits: {cpu: '2'}}}"
+    pod = made(Role.LOAD, text)["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "cpu"}
+    assert pod["containers"][0]["resources"]["limits"] == {"cpu": "2"}
+
+
+def test_plan_of_a_simulated_vllm() -> None:
+    made_plan = plan(points=(1,), dataset_digest="sha256:ab")
+    service = made(Role.SERVICE)["metadata"]["name"]
+    assert made_plan.url == f"http://{service}.ns.svc:8000"
+    assert (made_plan.dialect, made_plan.model, made_plan.pull_model, made_plan.simulated) == ("vllm", "m", False, True)
+    assert [(p.index, p.concurrency) for p in made_plan.points] == [(1, 4)]
+    assert made_plan.dataset.digest == "sha256:ab"
+    assert made_plan.dataset.synthetic is not None
+    assert made_plan.request.ignore_eos  # one kind of engine: AsPublished
+    assert made_plan.duration_seconds == 10
+    assert made_plan.task == "load"
+
+
+def test_no_engine_ignores_the_end_where_kinds_are_compared() -> None:
+    text = """
+        targets:
+        - {name: a-sim, simulated: {api: vLLM, model: m}}
+        - {name: b-sim, simulated: {api: Ollama, model: m}}
+        """
+    assert not plan(text).request.ignore_eos
+
+
+def test_plan_of_an_endpoint() -> None:
+    text = "targets: [{name: e, endpoint: {url: 'http://llm.other:80/x', model: m}}]"
+    made_plan = plan(text, target="e")
+    assert (made_plan.url, made_plan.dialect, made_plan.request.ignore_eos) == (
+        "http://llm.other:80/x",
+        "openai",
+        False,
+    )
+
+
+def test_plan_of_ollama_pulls() -> None:
+    made_plan = plan("targets: [{name: o, ollama: {model: llama3.1}}]", target="o")
+    assert made_plan.pull_model
+    assert made_plan.url.endswith(".ns.svc:11434")
+
+
+def test_inline_rows_go_into_the_plan() -> None:
+    text = """
+        workload:
+          dataset: {inline: {rows: [{prompt: p, promptTokens: 3}, {messages: [{role: user, content: c}], outputTokens: 5}]},
+                    promptReuse: {shared: {prefixTokens: 9}}}
+          load: {concurrency: {levels: [1]}}
+          maxRequests: 4
+        """
+    made_plan = plan(text)
+    rows = made_plan.dataset.rows
+    assert rows is not None
+    assert (rows[0].prompt, rows[0].prompt_tokens, rows[1].output_tokens) == ("p", 3, 5)
+    assert rows[1].messages is not None
+    assert rows[1].messages[0].content == "c"
+    assert (made_plan.prompt_reuse, made_plan.shared_prefix_tokens) == ("Shared", 9)
+
+
+CONFIG_MAP = """
+    workload:
+      dataset: {configMap: {name: prompts, key: p.jsonl}}
+      load: {concurrency: {levels: [1]}}
+      durationSeconds: 4
+    """
+
+
+def test_data_set_in_a_config_map_is_mounted() -> None:
+    assert plan(CONFIG_MAP).dataset.file == "/etc/enginebench-dataset/p.jsonl"
+    pod = made(Role.LOAD, CONFIG_MAP)["spec"]["template"]["spec"]
+    volume = next(v for v in pod["volumes"] if v["name"] == "dataset")
+    assert volume["configMap"] == {"name": "prompts", "items": [{"key": "p.jsonl", "path": "p.jsonl"}]}
+    assert {"name": "dataset", "mountPath": "/etc/enginebench-dataset", "readOnly": True} in pod["containers"][0][
+        "volumeMounts"
+    ]
+
+
+def test_prepare_reads_the_data_set_and_touches_no_engine() -> None:
+    made_plan = plan(CONFIG_MAP, target="")
+    assert (made_plan.task, made_plan.url, made_plan.points) == ("prepare", "", ())
+    assert made(Role.LOAD, CONFIG_MAP, target="")["metadata"]["name"].startswith("r-run-l1-")
+
+
+@pytest.mark.parametrize(("targets", "least"), [(1, 1024 * 1024), (32, 32 * 1024)])
+def test_points_share_what_a_run_may_store(targets: int, least: int) -> None:
+    several = [{"name": f"t{i}-sim", "simulated": {"api": "vLLM", "model": "m"}} for i in range(targets)]
+    assert plan(json.dumps({"targets": several}), target="t0-sim").point_bytes == least
+
+
+def test_data_config_map_holds_the_point_for_ever() -> None:
+    point = received(1)
+    body = children.data(seen(), Keep("a-sim", 2, point))
+    assert body["metadata"]["name"].startswith("r-a-sim-d2p1-")
+    assert body["metadata"]["labels"]["enginebench.dev/point"] == "1"
+    assert body["metadata"]["labels"]["enginebench.dev/role"] == "data"
+    assert body["immutable"] is True
+    assert payload.unpacked(body) == point
+    assert body == children.data(seen(), Keep("a-sim", 2, point))
+
+
+def test_damaged_data_is_no_point() -> None:
+    body = children.data(seen(), Keep("a-sim", 2, received(1)))
+    for damage in ({"point.json.gz": "%%%"}, {"point.json.gz": "AAAA"}, {}):
+        assert payload.unpacked({**body, "binaryData": damage}) is None
+    other = children.data(seen(), Keep("a-sim", 2, received(0)))
+    assert payload.unpacked({**body, "binaryData": other["binaryData"]}) is None

@@ -1,0 +1,61 @@
+"""kopf's part: it only wakes, and needs no right to write."""
+
+from typing import Any
+
+import kopf
+import pytest
+from kopf._cogs.structs.references import Resource
+
+from enginebench.controller.handlers import registry, settings
+
+LOGIN = kopf.ConnectionInfo(server="https://api.example")
+
+
+class Wakes:
+    """Takes the place of the operator: notes whom it wakes."""
+
+    def __init__(self) -> None:
+        self.woken: list[tuple[str, str]] = []
+
+    def wake(self, namespace: str, run: str) -> None:
+        self.woken.append((namespace, run))
+
+
+def handlers(wakes: Any) -> kopf.OperatorRegistry:
+    return registry(wakes, LOGIN)
+
+
+def test_nothing_needs_a_finalizer_or_an_annotation() -> None:
+    made = handlers(Wakes())
+    assert made._watching.get_all_handlers()
+    for kind in (made._changing, made._spawning, made._webhooks, made._indexing):
+        assert not kind.get_all_handlers()
+
+
+async def test_runs_and_their_children_wake_the_run() -> None:
+    wakes = Wakes()
+    made = handlers(wakes)
+    by_id: dict[str, Any] = {str(handler.id): handler.fn for handler in made._watching.get_all_handlers()}
+    assert set(by_id) == {"run", "pod", "job"}
+    marks = {"enginebench.dev/run": "r", "enginebench.dev/run-uid": "u"}
+    for call in by_id.values():
+        await call(namespace="ns", name="r", labels=marks)
+    assert wakes.woken == [("ns", "r")] * 3
+
+
+@pytest.mark.parametrize(
+    ("resource", "selector"),
+    [
+        (Resource("", "v1", "pods"), ["enginebench.dev/run-uid"]),
+        (Resource("batch", "v1", "jobs"), ["enginebench.dev/run-uid"]),
+        (Resource("enginebench.dev", "v1alpha1", "benchmarkruns"), []),
+    ],
+)
+def test_only_our_children_are_watched(resource: Resource, selector: list[str]) -> None:
+    assert settings().watching.label_selectors.collect(resource) == selector
+
+
+def test_nothing_is_posted_and_no_crd_or_namespace_is_watched() -> None:
+    made = settings()
+    assert made.posting.enabled is False
+    assert made.scanning.disabled is True
