@@ -230,7 +230,7 @@ def resolve_simulated(said: Simulated) -> ResolvedSimulated:
 
 
 def invalid_reasons(spec: BenchmarkRunSpec) -> list[str]:
-    """What is wrong though the API server could not see it, each with field and cure; empty: nothing."""
+    """What is wrong though the API server could not see it: sentences with field and cure; empty: nothing."""
     return [*_extra_body(spec), *_requests_above_limits(spec)]
 
 
@@ -242,15 +242,20 @@ def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
     try:
         body = json.loads(text, parse_constant=_no_number)
     except ValueError as error:
-        return [f"{field}: is not JSON ({error}): correct it"]
+        return [f"{field}: is not JSON ({error}): correct it."]
     if not isinstance(body, dict):
-        return [f'{field}: must be a JSON object, such as {{"min_p": 0.1}}']
+        return [f'{field}: must be a JSON object, such as {{"min_p": 0.1}}.']
     owned = sorted(OWN_BODY_FIELDS & body.keys())
-    return [f"{field}: {', '.join(owned)} are set by the load generator: remove them"] if owned else []
+    return [f"{field}: {', '.join(owned)} are set from other fields of the run: remove them."] if owned else []
 
 
-OWN_BODY_FIELDS = frozenset({"model", "prompt", "messages", "stream", "raw"})
-"""Fields of a request's body without which it would not be the request that is measured."""
+OWN_BODY_FIELDS = frozenset(
+    {
+        *("model", "prompt", "messages", "stream", "raw", "n"),
+        *("max_tokens", "ignore_eos", "temperature", "top_p", "repetition_penalty", "seed"),
+    }
+)
+"""Fields of a request's body that the run says elsewhere, or without which it is not what is measured."""
 
 
 def _no_number(word: str) -> float:
@@ -260,15 +265,15 @@ def _no_number(word: str) -> float:
 def _requests_above_limits(spec: BenchmarkRunSpec) -> list[str]:
     found = []
     for i, target in enumerate(spec.targets):
-        if target.endpoint is not None:
-            continue
+        if target.pod is None or target.pod.resources is None:
+            continue  # nothing is merged
         pod = resolve_pod(spec, target)
         for name, asked in pod.requests.items():
             limit = pod.limits.get(name)
             if limit is not None and exceeds(asked, limit):
                 found.append(
                     f"spec.targets[{i}].pod.resources: merged with engineDefaults, the request of {name} "
-                    f"({asked}) is above its limit ({limit}): set both in the same place"
+                    f"({asked}) is above its limit ({limit}): set both in the same place."
                 )
     return found
 

@@ -149,7 +149,7 @@ def test_simulated_zero_is_not_absent() -> None:
         ('{"a": }', "is not JSON"),
         ('{"a": NaN}', "NaN is no JSON number"),
         ("{}}", "is not JSON"),
-        ('{"model": "other", "stream": false}', "model, stream are set by the load generator: remove them"),
+        ('{"model": "other", "stream": false}', "model, stream are set from other fields of the run: remove them."),
     ],
 )
 def test_extra_body_that_the_api_server_cannot_see_through(body: str, words: str) -> None:
@@ -165,7 +165,7 @@ def test_request_above_a_limit_from_elsewhere() -> None:
     )
     assert resolve.invalid_reasons(said) == [
         "spec.targets[1].pod.resources: merged with engineDefaults, the request of memory (32Gi) "
-        "is above its limit (16Gi): set both in the same place"
+        "is above its limit (16Gi): set both in the same place."
     ]
 
 
