@@ -27,7 +27,7 @@ class LoadGenerator(SpecObject):
             holds=lambda pods: pods == 1,
         ),
     ] = 1
-    """How many load pods; 1."""
+    """How many load pods; one carries up to 4096 users."""
     native: NativeGenerator | None = None
     """EngineBench's own load generator; used where absent, too."""
     resources: Resources | None = None

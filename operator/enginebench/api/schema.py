@@ -1,5 +1,6 @@
 """From pydantic's JSON Schema to the structural schema of a CRD. What it does not know, it refuses."""
 
+import json
 from typing import Any
 
 from enginebench.api.rules import VALIDATIONS
@@ -85,6 +86,9 @@ class Converter:
         if below_list:
             raise NotStructuralError(f"{path}: a default at or below a list shows as drift for ever")
         kept["default"] = node["default"]
+        # kubectl explain shows the description alone.
+        said = json.dumps(node["default"])
+        kept["description"] = f"{kept.get('description', '')} Default: {said}.".strip()
 
     def _bounded(self, kept: Schema, path: str) -> None:
         bound = {"string": "maxLength", "array": "maxItems"}.get(kept["type"])

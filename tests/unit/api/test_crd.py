@@ -168,8 +168,12 @@ def test_refuses_what_it_does_not_know(model: type[SpecObject], words: str) -> N
         convert(model)
 
 
-def test_a_default_outside_of_lists_is_kept() -> None:
-    assert convert(Inner)["properties"]["count"]["default"] == 1
+def test_a_default_outside_of_lists_is_kept_and_told() -> None:
+    assert convert(Inner)["properties"]["count"] == {
+        "type": "integer",
+        "default": 1,
+        "description": "Any. Default: 1.",
+    }
 
 
 def test_a_list_whose_order_could_change_unseen() -> None:
