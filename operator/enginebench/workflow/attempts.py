@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from enginebench.api.resolve import resolve_workload, timeouts
-from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, Target
+from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, PointStatus, Target
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import KIND_OF, Observed
@@ -59,12 +59,12 @@ class Draft:
         return None
 
 
-def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus]) -> Draft:
+def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: ActiveTime) -> Draft:
     """The target, with what has become known of its newest attempt."""
     assert seen.spec is not None  # a target comes from a spec
     planned = tuple(range(len(resolve_workload(seen.spec).levels)))
     mine = tuple(row for row in rows if row.target == spec.name)
-    target = view(seen, spec, mine, planned, timeouts(seen.spec))
+    target = view(seen, spec, mine, planned, timeouts(seen.spec), active.since)
     attempts = tuple(target.status.attempts or ())
     if target.attempt is None:
         return Draft(target, attempts)

@@ -40,11 +40,11 @@ def decide(seen: Observed, now: datetime) -> Plan:
         return _refused(seen, now)
 
     rows, keep = collect(seen)
-    dataset = dataset_state(seen, timeouts(seen.spec), now)
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
+    dataset = dataset_state(seen, timeouts(seen.spec), active, now)
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
-    rows, drafts = superseded(rows, [draft(seen, target, rows) for target in seen.spec.targets])
+    rows, drafts = superseded(rows, [draft(seen, target, rows, active) for target in seen.spec.targets])
     rows, drafts = superseded(rows, [ended(seen, d, stop, now) for d in drafts])
     drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
 

@@ -1,6 +1,7 @@
 """One target of a run as its newest attempt shows it: what the rules of the attempt look at."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
@@ -22,6 +23,8 @@ class TargetView:
     load: PodView | None
     load_job: Child | None
     heard: Heard
+    active_since: datetime | None = None
+    """When the run's clock last began to tick."""
 
     @property
     def name(self) -> str:
@@ -55,6 +58,7 @@ def view(
     rows: tuple[PointStatus, ...],
     planned: tuple[int, ...],
     timeouts: ResolvedTimeouts,
+    active_since: datetime | None,
 ) -> TargetView:
     """The target's part of what was observed."""
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
@@ -82,4 +86,5 @@ def view(
         load=load,
         load_job=job,
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
+        active_since=active_since,
     )

@@ -62,3 +62,9 @@ def test_a_flapping_registry_gets_its_grace_from_the_first_complaint() -> None:
     pod = engine(**PENDING, waiting=PULL, troubles=(Trouble("Failed", "x", at(100), at(110)),))
     assert stuck(pod, at(100) + timedelta(seconds=59), LIMITS) is None
     assert stuck(pod, at(100) + timedelta(seconds=60), LIMITS) is not None
+
+
+def test_the_time_that_a_pod_was_gated_does_not_count() -> None:
+    pod = engine(**UNSCHEDULED)
+    assert stuck(pod, at(599), LIMITS, active_since=at(500)) is None
+    assert stuck(pod, at(600), LIMITS, active_since=at(500)) is not None

@@ -92,7 +92,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     pod = target.engine
     if pod is None:
         return None
-    if (problem := stuck(pod, now, target.timeouts)) is not None:
+    if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return problem
     if pod.started_at is None or target.heard.engine is not None or target.rows_of_attempt:
         return None
@@ -142,7 +142,7 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
             "LoadPodNotCreated",
             f"Job {job.name} has had no pod for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
         )
-    if (problem := stuck(pod, now, target.timeouts)) is not None:
+    if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return Problem(problem.reason, f"Load pod: {problem.message}")
     heard = target.heard
     if heard.engine is None or heard.heard_at is None or heard.ended:

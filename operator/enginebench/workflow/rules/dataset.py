@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from enginebench.api.resolve import ResolvedTimeouts
-from enginebench.api.v1alpha1 import ResolvedDataset
-from enginebench.workflow.observed import SILENCE, Observed, PodView, Role
+from enginebench.api.v1alpha1 import ActiveTime, ResolvedDataset
+from enginebench.workflow.observed import SILENCE, Observed, Role
 from enginebench.workflow.problem import Problem
 from enginebench.workflow.rules.pod_end import load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
@@ -26,7 +26,7 @@ class DatasetState:
     problem: Problem | None = None
 
 
-def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> DatasetState:
+def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> DatasetState:
     """Where the data set stands; inline and synthetic rows are read by the load pods themselves."""
     assert seen.spec is not None  # an object that fits no model never gets here
     known = seen.status.resolved.dataset if seen.status.resolved is not None else None
@@ -45,10 +45,10 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> 
         return DatasetState(ready=True, read=read)
     if read is not None:
         return DatasetState(ready=True, read=read)
-    return DatasetState(ready=False, prepare=True, problem=_problem(seen, timeouts, now))
+    return DatasetState(ready=False, prepare=True, problem=_problem(seen, timeouts, active, now))
 
 
-def _problem(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> Problem | None:
+def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> Problem | None:
     pod = next((p for p in seen.pods if p.role is Role.LOAD and p.target == RUN), None)
     if pod is None:
         job = next((c for c in seen.children if c.role is Role.LOAD and c.target == RUN), None)
@@ -63,11 +63,10 @@ def _problem(seen: Observed, timeouts: ResolvedTimeouts, now: datetime) -> Probl
         return Problem(heard.failure.reason, heard.failure.message)
     if pod.over and heard.exhausted:
         return Problem("PrepareFailed", load_pod_died(pod, heard.last_lines).message)
-    return _not_found(seen, pod, now, timeouts)
+    return _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
 
 
-def _not_found(seen: Observed, pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem | None:
-    problem = stuck(pod, now, timeouts)
+def _not_found(seen: Observed, problem: Problem | None) -> Problem | None:
     source = seen.spec.workload.dataset.config_map if seen.spec is not None else None
     if problem is None or problem.reason != "VolumeNotFound" or source is None:
         return problem

@@ -32,19 +32,24 @@ NOT_CREATED = (
 )
 
 
-def stuck(pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem | None:
-    """Why a pod that has not started never will, or None while there is hope. No clock runs while it is gated."""
+def stuck(
+    pod: PodView, now: datetime, timeouts: ResolvedTimeouts, *, active_since: datetime | None = None
+) -> Problem | None:
+    """Why a pod that has not started never will, or None while there is hope.
+
+    No clock runs while it is gated; `active_since` is when the run's clock last began to tick.
+    """
     if pod.gated or pod.started_at is not None or pod.terminated is not None or pod.over:
         return None
     if pod.scheduled_at is None:
-        return _unschedulable(pod, now, timeouts)
+        return _unschedulable(pod, now, timeouts, max(pod.created, active_since or pod.created))
     return _unmountable(pod, now) or _image(pod, now, timeouts) or _not_created(pod, now)
 
 
-def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem | None:
-    if now - pod.created < timedelta(seconds=timeouts.scheduling_seconds):
+def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, since: datetime) -> Problem | None:
+    if now - since < timedelta(seconds=timeouts.scheduling_seconds):
         return None
-    said = pod.unschedulable or "the scheduler said nothing"
+    said = pod.unschedulable or "the scheduler said nothing."
     return Problem(
         "Unschedulable",
         f"Pod {pod.name} found no node within {timeouts.scheduling_seconds} s: {said} Free or add such a node, "
