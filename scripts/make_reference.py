@@ -1,6 +1,7 @@
 """Writes the table of fields in docs/benchmarkrun.md from the CRD: `python scripts/make_reference.py [--check]`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,8 @@ def _section(path: str, schema: Schema) -> Iterator[str]:
 
 
 def _words(schema: Schema) -> str:
-    return " ".join(schema.get("description", "").split()).replace("|", "\\|")
+    description = " ".join(schema.get("description", "").split()).replace("|", "\\|")
+    return re.sub(r" Default: [^ ]+\.$", "", description)  # it has a column of its own
 
 
 def _default(field: Schema) -> str:
