@@ -12,7 +12,7 @@ from enginebench.api.resolve import invalid_reasons, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, start_next, superseded
 from enginebench.workflow.events import happenings
-from enginebench.workflow.observed import Observed
+from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.outcome import outcome_of_run
 from enginebench.workflow.plan import Plan
 from enginebench.workflow.problem import CANCELLED, DEADLINE_EXCEEDED, Problem
@@ -26,6 +26,8 @@ from enginebench.workflow.target_status import target_status
 
 LOOK_AGAIN = timedelta(seconds=10)
 """A pass at least this often while a run is active: time-outs need no event."""
+LOOK_RARELY = timedelta(seconds=60)
+"""A suspended run waits for its user; this is for a word of his that was lost."""
 LOOK_SOON = timedelta(seconds=2)
 """While something is being cleared or about to settle."""
 
@@ -133,6 +135,8 @@ def _waiting(drafts: Sequence[Draft]) -> bool:
 
 
 def _wake(seen: Observed, drafts: Sequence[Draft]) -> timedelta:
-    clearing = any(child.deleting is not None for child in seen.children) or not any(d.open for d in drafts)
-    settling = any(d.open and d.view.heard.failure is not None for d in drafts)
-    return LOOK_SOON if clearing or settling else LOOK_AGAIN
+    if any(child.role is not Role.DATA and child.deleting is not None for child in seen.children):
+        return LOOK_SOON
+    if any(d.open for d in drafts):
+        return LOOK_SOON if any(d.view.heard.failure is not None for d in drafts) else LOOK_AGAIN
+    return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not seen.pods else LOOK_SOON
