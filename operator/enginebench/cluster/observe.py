@@ -231,7 +231,7 @@ async def _facts(
 
 async def _nodes(api: KubeApi, memory: Memory, pods: Iterable[PodView], now: datetime) -> Mapping[str, NodeView]:
     found: dict[str, NodeView] = {}
-    for name in sorted({pod.node for pod in pods if pod.role is Role.ENGINE and pod.node}):
+    for name in sorted({pod.node for pod in pods if pod.node}):
         view, at = memory.nodes.get(name, (None, TOO_OLD))
         if view is None or now - at >= NODE_FRESH:
             view = await _node(api, memory, name)

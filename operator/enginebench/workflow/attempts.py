@@ -117,7 +117,7 @@ def start_next(
     for i, d in enumerate(drafts):
         if d.end is not None:
             continue
-        if not children.busy(seen):
+        if not children.busy(seen, now):
             number = d.newest.number + 1 if d.newest is not None else 1
             attempts = (*d.attempts, Attempt(number=number, start_time=now))[-ATTEMPTS_KEPT:]
             drafts[i] = replace(d, attempts=attempts)

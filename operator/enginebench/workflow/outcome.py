@@ -41,7 +41,7 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
 
 def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
     """Nothing is left on the cluster but the results; what will not go is waited for only so long."""
-    if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen):
+    if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen, now):
         return True
     ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
     since = max(ends, default=seen.status.start_time or now)

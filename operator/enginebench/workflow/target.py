@@ -41,6 +41,12 @@ class TargetView:
         return self.attempt is not None and self.attempt.end_time is None
 
     @property
+    def verified(self) -> bool:
+        """The engine of the newest attempt has served, by word of the load pod or by what an earlier pass wrote."""
+        written = self.attempt is not None and self.attempt.fingerprint is not None
+        return self.heard.engine is not None or written or self.rows_of_attempt
+
+    @property
     def rows_of_attempt(self) -> bool:
         """The newest attempt has measured something."""
         return self.attempt is not None and any(row.attempt == self.attempt.number for row in self.rows)

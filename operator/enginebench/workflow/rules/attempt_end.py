@@ -12,6 +12,8 @@ SETTLE = timedelta(seconds=5)
 """A dead engine and its failing requests reach us by different ways: the kubelet gets this long to tell first."""
 JOB_GRACE = timedelta(seconds=120)
 """A Job whose pod cannot be created (quota, admission) is given up after this."""
+HEARING = timedelta(seconds=120)
+"""A new operator reads the load pod's log first; until then it knows nothing of what was verified before."""
 SILENCE_LIMIT = timedelta(seconds=60)
 """A load pod speaks about once a second; beyond this and the point's grace it hangs."""
 
@@ -94,13 +96,15 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
         return None
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return problem
-    if pod.started_at is None or target.heard.engine is not None or target.rows_of_attempt:
+    if pod.started_at is None or target.verified:
         return None
     stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
     limit = target.timeouts.startup_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
-    if now - pod.started_at < timedelta(seconds=limit):
+    load = target.load
+    unheard = load is not None and load.started_at is not None and target.heard.heard_at is None
+    if now - pod.started_at < timedelta(seconds=limit) + (HEARING if unheard else timedelta()):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(

@@ -9,6 +9,9 @@ from enginebench.workflow.plan import Action, Create, Delete
 LAST_WORDS = timedelta(seconds=30)
 """A load pod that was told to end may close its point for this long while the engine still serves it."""
 
+OVERDUE = timedelta(seconds=120)
+"""A kubelet that lives ends a pod by its deletionTimestamp; so long after it, the node does not answer."""
+
 WITH_ENGINE = (Role.SERVICE, Role.LOAD_PLAN, Role.ENGINE, Role.LOAD)
 """In this order: a load pod whose plan is not there would wait in a failed mount."""
 WITHOUT_ENGINE = (Role.LOAD_PLAN, Role.LOAD)
@@ -43,25 +46,27 @@ def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now
                 yield from _delete(child)
 
 
-def busy(seen: Observed) -> bool:
+def busy(seen: Observed, now: datetime) -> bool:
     """An engine may still hold a GPU, or a load pod of an ended attempt may still have something to say."""
     for pod in seen.pods:
-        if pod.role is Role.ENGINE and not pod.over and not _unreachable(seen, pod):
+        if pod.role is Role.ENGINE and not pod.over and not _unreachable(seen, pod, now):
             return True
-        if pod.role is Role.LOAD and pod.target and not _silent(seen, pod):
+        if pod.role is Role.LOAD and pod.target and not _silent(seen, pod, now):
             return True
     return False
 
 
-def _silent(seen: Observed, pod: PodView) -> bool:
+def _silent(seen: Observed, pod: PodView, now: datetime) -> bool:
     heard = seen.heard.get(pod.uid, SILENCE)
-    return heard.ended or heard.exhausted or pod.started_at is None or _unreachable(seen, pod)
+    return heard.ended or heard.exhausted or pod.started_at is None or _unreachable(seen, pod, now)
 
 
-def _unreachable(seen: Observed, pod: PodView) -> bool:
+def _unreachable(seen: Observed, pod: PodView, now: datetime) -> bool:
     """On a node that does not answer a pod can be Terminating for ever; nobody knows more, so nobody waits."""
+    if pod.deleting is None:
+        return False
     node = seen.nodes.get(pod.node)
-    return pod.deleting is not None and node is not None and not node.ready
+    return (node is not None and not node.ready) or now - pod.deleting >= OVERDUE
 
 
 def _spoken(load: PodView, heard: Heard) -> bool:
