@@ -15,7 +15,7 @@ from tests.simulation.transcript import Transcript
 LATENCY = 0.004
 """Seconds of virtual time a call takes; what happens in the cluster meanwhile happens between two calls."""
 
-METADATA_ONLY = frozenset({"Job", "Service", "ConfigMap"})
+METADATA_ONLY = frozenset({"Service", "ConfigMap"})
 """Lists of these come as PartialObjectMetadata, as `cluster.client` asks for them."""
 
 RUN_STATUS_AT_FIRST = {"observedGeneration": -1}

@@ -117,8 +117,9 @@ class Cluster:
         self._started[("load", target)] += 1
         if self._started[("load", target)] > behaviour.pods:
             behaviour = replace(behaviour, dies_after=None, silent_after=None, forgets_end=False)
-        text = self._mounted(life, loadplan.PLAN_FOLDER, loadplan.PLAN_FILE)
-        assert text is not None, f"{pod} has no plan"
+        text = _mounted(life, loadplan.PLAN_FOLDER, loadplan.PLAN_FILE)
+        if text is None:
+            return _no_plan(life)
         plan = loadpod.read_plan(text)
         if plan.target != target or str(plan.attempt) != pod.labels.get(labels.ATTEMPT):
             self.oddities.append(f"{pod} is labelled {pod.labels} and its plan says {plan.target}/{plan.attempt}")
@@ -126,34 +127,22 @@ class Cluster:
             self.timeline.after(
                 behaviour.dies_after, lambda: self.kubelets.kill(life, behaviour.exit_code, behaviour.reason)
             )
-        mute_from = self.timeline.now + behaviour.silent_after if behaviour.silent_after is not None else None
-
-        def mute() -> bool:
-            return mute_from is not None and self.timeline.now >= mute_from
+        if behaviour.silent_after is not None:
+            self.timeline.after(behaviour.silent_after, lambda: life.program and life.program.hang())
 
         def spoke(report: PointReport, payload: bytes) -> None:
-            if not mute():
-                self.transcript.note("cluster", pod.name, f"measured point {report.index}", report.requests)
-                self.spoken.append(Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, report, payload))
+            self.transcript.note("cluster", pod.name, f"measured point {report.index}", report.requests)
+            self.spoken.append(Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, report, payload))
 
         sees = loadpod.Surroundings(
             timeline=self.timeline,
             dial=self.dial,
-            read_file=lambda path: self._mounted(life, loadplan.DATASET_FOLDER, path.rsplit("/", 1)[-1]),
-            write=lambda line: None if mute() else life.write(self.stored(life.log, line)),
+            read_file=lambda path: _mounted(life, loadplan.DATASET_FOLDER, path.rsplit("/", 1)[-1]),
+            write=lambda line: life.write(self.stored(life.log, line)),
             spoke=spoke,
             measuring=lambda on: self.measuring.add(pod.uid) if on else self.measuring.discard(pod.uid),
         )
         return LoadPod(plan, sees, self.random).run(behaviour)
-
-    def _mounted(self, life: Life, folder: str, file: str) -> str | None:
-        """A file of a ConfigMap that is mounted at `folder`."""
-        mount = next((m for m in life.container.get("volumeMounts") or () if m["mountPath"] == folder), None)
-        if mount is None:
-            return None
-        volume = next(v for v in life.pod.obj["spec"]["volumes"] if v["name"] == mount["name"])
-        found = self.store.find("ConfigMap", life.pod.namespace, volume["configMap"]["name"])
-        return None if found is None else (found.obj.get("data") or {}).get(file)
 
     def dial(self, url: str) -> Server | None:
         """What answers at `url`: through the Service's selector and ports, as a real connection would go."""
@@ -191,6 +180,19 @@ class Cluster:
         return life.log
 
 
+def _no_plan(life: Life) -> Script:
+    """What is mounted is not ours."""
+    yield 0.3
+    life.write(b"enginebench loadgen: /etc/enginebench/plan.json: no such file\n")
+    return 1
+
+
 def _listens(life: Life, target_port: str | int) -> bool:
     ports = life.container.get("ports") or ()
     return any(target_port in (port.get("name"), port["containerPort"]) for port in ports)
+
+
+def _mounted(life: Life, folder: str, file: str) -> str | None:
+    """A file of a ConfigMap that is mounted at `folder`, as it was when the pod started."""
+    mount = next((m for m in life.container.get("volumeMounts") or () if m["mountPath"] == folder), None)
+    return None if mount is None else life.volumes.get(mount["name"], {}).get(file)

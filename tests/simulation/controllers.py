@@ -11,6 +11,7 @@ from tests.simulation.store import Change, Item, Store
 Obj = dict[str, Any]
 TRACKING = "batch.kubernetes.io/job-tracking"
 LATENCY = (0.01, 0.4)
+POD_GC_SECONDS = 20.0
 
 
 class GarbageCollector:
@@ -50,7 +51,7 @@ class JobController:
         store.watchers.append(self._watch)
 
     def _watch(self, change: Change, item: Item) -> None:
-        if item.kind == "Job" and change == "added":
+        if item.kind == "Job" and change != "modified":
             self._soon(item.uid)
         elif item.kind == "Pod" and item.owners and (item.over or item.deleting or change == "deleted"):
             self._soon(item.owners[0])
@@ -74,6 +75,8 @@ class JobController:
             return
         lost = not pods and status.get("started")
         for pod in pods:
+            if pod.deleting and not pod.node and not pod.over:
+                self._store.timeline.after(POD_GC_SECONDS, lambda pod=pod: self._give_up(pod))
             if pod.over and not ended:
                 self._finish(job, "Complete" if pod.phase == "Succeeded" else "Failed")
                 ended = True
@@ -113,6 +116,12 @@ class JobController:
         job.obj["status"]["started"] = 1
         self._store.add("Pod", pod)
         self._store.touch(job)
+
+    def _give_up(self, pod: Item) -> None:
+        """Pod garbage collection ends a deleted pod that never had a node; only then the finalizer may go."""
+        if self._store.of_uid(pod.uid) is pod and not pod.over:
+            pod.obj["status"]["phase"] = "Failed"
+            self._store.touch(pod)
 
     def _finish(self, job: Item, how: str) -> None:
         reason = {"Complete": "CompletionsReached", "Failed": "BackoffLimitExceeded"}[how]

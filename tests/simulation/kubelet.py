@@ -27,6 +27,8 @@ class Life:
         self.container: Obj = pod.obj["spec"]["containers"][0]
         self.state: Obj = {"waiting": {"reason": "ContainerCreating"}}
         self.phase = "Pending"
+        self.volumes: dict[str, dict[str, str]] = {}
+        """ConfigMaps as they were mounted, by the volume's name."""
         self.image_id = ""
         self.log: list[Line] = []
         self.listeners: list[Callable[[Line], None]] = []
@@ -100,7 +102,7 @@ class Kubelets:
         yield self._wait(life, 0.05, 0.6)
         self.publish(life)
         for wait in _forever(MOUNT_BACK_OFF):
-            missing = self._unmountable(life.pod)
+            missing = self._mount(life)
             if not missing:
                 break
             self._events.tell(life.pod, "FailedMount", missing)
@@ -155,7 +157,9 @@ class Kubelets:
             return 0
         return 1  # never reached: the back-off has no end
 
-    def _unmountable(self, pod: Item) -> str:
+    def _mount(self, life: Life) -> str:
+        """Why a volume cannot be mounted, or "" when all are."""
+        pod = life.pod
         for volume in pod.obj["spec"].get("volumes") or ():
             wanted = volume.get("configMap")
             if wanted is None or wanted.get("optional"):
@@ -166,6 +170,7 @@ class Kubelets:
             held = {**(found.obj.get("data") or {}), **(found.obj.get("binaryData") or {})}
             if missing := [i["key"] for i in wanted.get("items") or () if i["key"] not in held]:
                 return f'MountVolume.SetUp failed for volume "{volume["name"]}" : references non-existent config key: {missing[0]}'
+            life.volumes[volume["name"]] = dict(found.obj.get("data") or {})
         return ""
 
     def _unconfigured(self, life: Life) -> str:

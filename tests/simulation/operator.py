@@ -47,6 +47,8 @@ class Operator:
         self.deaf = 0
         """Above 0 its watches are dead."""
         self.medium: Medium = lambda line: [line]
+        self.breaks: Callable[[], bool] = lambda: False
+        """Whether the connection breaks at this line."""
         self.rotated: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
         """What is left of a log when it is read from its start."""
         self.passes = 0
@@ -76,6 +78,11 @@ class Operator:
         for follower in self.followers.values():
             follower.drop()
         self._forget_all()
+
+    def disconnect(self) -> None:
+        """All its connections to logs break."""
+        for follower in list(self.followers.values()):
+            follower.disconnect()
 
     def twin(self) -> "Operator":
         """Another process beside this one."""
@@ -181,7 +188,7 @@ class Follower:
             return
         if pod.over and self._over_since is None:
             self._over_since = operator.timeline.now
-        if not cluster.kubelets.reaches(life):
+        if cluster.around.logs_down or not cluster.kubelets.reaches(life):
             if self._over_since is not None and operator.timeline.now - self._over_since >= PATIENCE:
                 self._exhaust()
             else:
@@ -192,6 +199,10 @@ class Follower:
         follow = not pod.over and not self._feed.incomplete
         self._feed.restart()
         for line in operator.rotated(list(life.log)):
+            if operator.breaks():
+                self._take(line[: len(line) // 2])
+                self._later(PAUSE, self._read)
+                return
             self._take(line)
         if self._feed.closed:
             self._end()
@@ -220,6 +231,10 @@ class Follower:
             return
         if not self._operator.cluster.kubelets.reaches(life):
             self.disconnect()  # the node is cut off: what it writes is read later, from the start
+            return
+        if self._operator.breaks():
+            self._take(line[: len(line) // 2])
+            self.disconnect()
             return
         self._take(line)
         if self._feed.closed:

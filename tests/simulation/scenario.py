@@ -119,7 +119,10 @@ def _calm(seed: int, random: Random) -> Scenario:
         }  # fmt: skip
     if random.random() < 0.5:
         spec["placement"] = {"topology": random.choice(("SameNode", "SameProduct", "Any"))}
-    if random.random() < 0.3:
+    same_node = spec.get("placement", {}).get("topology", "SameNode") == "SameNode"
+    mixed = len({kind in ("ollama", "vllm") for kind in kinds if kind != "endpoint"}) > 1
+    if set(kinds) != {"endpoint"} and (random.random() < 0.3 or (same_node and mixed)):
+        # else the first might settle on a node without a GPU, to which the others are then bound
         spec["engineDefaults"] = {"gpu": {"count": 1}}
     if random.random() < 0.2:
         spec["ttlSecondsAfterFinished"] = random.choice((0, 30, 600))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation import invariants
+from tests.simulation.faults.users import UNREADABLE
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.world import World
 
@@ -80,8 +81,9 @@ def _await_ttl(world: World) -> None:
     """Where the run is to go by itself, see it go."""
     if world.run is None or not _there(world) or not world.finished:
         return
-    ttl = world.run.obj["spec"].get("ttlSecondsAfterFinished")
-    if ttl is not None:
+    spec = world.run.obj["spec"]
+    ttl = spec.get("ttlSecondsAfterFinished")
+    if ttl is not None and UNREADABLE not in spec:
         _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=lambda: not _there(world))
         if _there(world):
             world.violated(f"the run is still there {ttl} s after its end")

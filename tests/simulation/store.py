@@ -8,7 +8,7 @@ import marshal
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast
 
-from tests.simulation.timeline import Timeline
+from tests.simulation.timeline import Timeline, stamp
 
 Obj = dict[str, Any]
 Change = Literal["added", "modified", "deleted"]
@@ -126,7 +126,7 @@ class Store:
         if seconds == 0 and not meta.get("finalizers"):
             self.remove(item)
         elif not item.deleting or (seconds == 0 and meta.get("deletionGracePeriodSeconds")):
-            meta.setdefault("deletionTimestamp", self.timeline.stamp)
+            meta["deletionTimestamp"] = stamp(int(self.timeline.now) + seconds)  # when it should be gone
             meta["deletionGracePeriodSeconds"] = seconds
             if item.kind == "BenchmarkRun":
                 meta["generation"] += 1

@@ -99,7 +99,8 @@ class Program:
         self._script = script
         self._ended = ended
         self._sleep: Booking | None = timeline.after(0.0, self._run)
-        self._termed = False
+        self._deaf = False
+        """To SIGTERM: it came already, or the program hangs."""
         self.exit_code: int | None = None
 
     @property
@@ -128,8 +129,8 @@ class Program:
 
     def terminate(self) -> None:
         """SIGTERM: the program may still clean up. A second one changes nothing."""
-        if self.running and not self._termed:
-            self._termed = True
+        if self.running and not self._deaf:
+            self._deaf = True
             if self._sleep is not None:
                 self._sleep.cancel()
             self._advance(lambda: self._script.throw(Terminated()))
@@ -139,6 +140,13 @@ class Program:
         if self.running:
             self.freeze()
             self._end(code)
+
+    def hang(self) -> None:
+        """It does nothing any more, and does not hear SIGTERM."""
+        if self.running:
+            self._deaf = True
+            if self._sleep is not None:
+                self._sleep.cancel()
 
     def freeze(self) -> None:
         """The machine is gone: nothing happens any more, and nobody is told."""

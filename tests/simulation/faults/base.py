@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+ANYTHING = "*"
+"""Among `World.stops`: no verdict is wrong."""
+
+
 @dataclass(frozen=True)
 class Fault(ABC):
     """One thing that goes wrong. Its fields say when and where; they print as the Python that makes it again.

@@ -108,14 +108,21 @@ class Window(Fault):
 
 
 class ApiOutage(Window):
-    """No call is answered."""
+    """No call is answered, no log is followed."""
 
     def begin(self, world: "World") -> Callable[[], object]:
         def hook(call: Call) -> None:
             raise Unavailable("connection refused")
 
+        def end() -> None:
+            world.cluster.api.before.remove(hook)
+            world.cluster.around.logs_down = False
+
         world.cluster.api.before.append(hook)
-        return lambda: world.cluster.api.before.remove(hook)
+        world.cluster.around.logs_down = True
+        for operator in world.operators:
+            operator.disconnect()
+        return end
 
 
 class SlowApi(Window):
@@ -217,7 +224,9 @@ class NameTaken(Fault):
                 return
             world.cluster.api.before.remove(hook)
             world.strike(f"NameTaken {call.kind} {call.name}")
-            world.doom(self.target, "NameConflict")
+            if len(world.scenario.faults) == 1:  # else a new attempt may have other names
+                world.doom(self.target, "NameConflict")
+            world.excuse(self.target, "NameConflict", "LoadPodDied", "EngineNotReady")
             foreign = {"metadata": {"name": call.name, "namespace": NAMESPACE}, "spec": {"schedulingGates": ["foreign"]}}
             world.cluster.apply(call.kind, foreign)
 

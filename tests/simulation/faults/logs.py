@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NOISE = (b"\n", b"Traceback (most recent call last):\n", b"\xff\xfe\x00\n", b"EB1 7 point 1/1 00000000 AAAA\n", b"EB1 \n")
 
 
+MOST_BREAKS = 12
+
+
 @dataclass(frozen=True)
 class LogFault(Fault):
     """What becomes of lines; `share` of them are touched."""
@@ -45,14 +48,14 @@ class BrokenFollow(LogFault):
     weight: ClassVar[float] = 2.0
 
     def arm(self, world: "World") -> None:
-        def medium(line: bytes) -> list[bytes]:
-            if not self.hit(world):
-                return [line]
-            for follower in list(world.operator.followers.values()):
-                follower.disconnect()
-            return [line[: len(line) // 2]]
+        left = MOST_BREAKS
 
-        world.operator.medium = medium
+        def breaks() -> bool:
+            nonlocal left
+            left -= (hit := left > 0 and self.hit(world))
+            return hit
+
+        world.operator.breaks = breaks
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 IMAGES = {"simulated": "registry.example", "ollama": "ollama/ollama", "vllm": "vllm-openai"}
 NOT_FOUND = "failed to resolve reference: not found"
+LATE = 6.0
+"""The kubelet looks for a volume after 7.5, 15.5 and 31.5 s; the last is too late."""
 SHORT, LONG = 15.0, 1_000_000.0
 
 
@@ -131,7 +133,7 @@ class DatasetFault(Fault):
             case "late":
                 store.remove(prompts)
                 body = {"metadata": {"name": DATASET, "namespace": NAMESPACE}, "data": data}
-                world.timeline.after(SHORT, lambda: world.cluster.apply("ConfigMap", body))
+                world.timeline.after(LATE, lambda: world.cluster.apply("ConfigMap", body))
             case "key":
                 data["other"] = data.pop("prompts.jsonl")
                 world.stops.add("DatasetNotFound")

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from tests.simulation.faults.base import Fault
+from tests.simulation.faults.base import ANYTHING, Fault
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
 
 LATEST = 200.0
+UNREADABLE = "surprise"
+"""A field that no model has: nothing can be read of a spec that has it, its TTL neither."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class SuspendAndResume(UserAction):
     @classmethod
     def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
         at = round(random.choice((0.0, random.uniform(0.0, LATEST))), 3)
-        return cls(at=at, seconds=random.choice((0.5, 5.0, 100.0, 100_000.0)))
+        return cls(at=at, seconds=random.choice((0.5, 5.0, 100.0, 20_000.0)))
 
     def act(self, world: "World") -> None:
         if not world.finished:
@@ -115,6 +117,7 @@ class NamespaceDeleted(UserAction):
 
         assert world.run is not None  # arm looked
         namespace = world.run.namespace
+        world.stops.add(ANYTHING)
 
         def hook(call: Call) -> None:
             if call.verb == "create":
@@ -163,7 +166,7 @@ class InvalidSpec(Fault):
     def arm(self, world: "World") -> None:
         spec = world.scenario.spec
         if self.how == "unknown field":
-            spec["surprise"] = True
+            spec[UNREADABLE] = True
         else:
             spec["workload"].setdefault("request", {})["extraBodyJSON"] = "{nonsense}"
         world.stops.add("InvalidSpec")
