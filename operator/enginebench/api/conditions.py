@@ -65,6 +65,9 @@ def set_condition(
     lastTransitionTime moves only with `status`.
     """
     old = get_condition(conditions, type_)
+    said = (status, reason, message, generation)
+    if old is not None and said == (old.status, old.reason, old.message, old.observed_generation):
+        return list(conditions or ())
     since = old.last_transition_time if old is not None and old.status == status else now
     new = Condition(
         type=type_,
