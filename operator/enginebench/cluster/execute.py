@@ -130,6 +130,7 @@ async def _create(api: KubeApi, seen: Observed, create: Create, known: RunMemory
 
 async def _tell(api: KubeApi, seen: Observed, happening: Happening, now: datetime) -> None:
     """An Event on the run. One that cannot be told is only logged."""
+    logger.info("%s/%s: %s: %s", seen.namespace, seen.name, happening.reason, happening.message)
     at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     mark = hashlib.sha256(f"{seen.uid}/{happening.reason}/{happening.message}/{at}".encode()).hexdigest()[:16]
     event: Obj = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.cluster.views import Look
 from enginebench.engines.base import Fact
 from enginebench.workflow.observed import NodeView
 
@@ -21,6 +22,8 @@ class RunMemory:
     spec_error: str = ""
     resource_version: str = ""
     status: BenchmarkRunStatus | None = None
+    looks: dict[str, tuple[str | None, Look]] = field(default_factory=dict)
+    """By UID of an object: its resourceVersion, and what it looked like then."""
     conflicts: set[str] = field(default_factory=set)
     """`Kind/name` of what stands where a child should."""
     refusals: dict[Place, str] = field(default_factory=dict)

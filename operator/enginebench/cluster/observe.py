@@ -1,6 +1,6 @@
 """One look at a run: its object, its children, and what they have said."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from enginebench.api.errors import sentences
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import labels, payload, views
-from enginebench.cluster.api import ApiError, KubeApi, Obj, Unavailable
+from enginebench.cluster.api import ApiError, Kind, KubeApi, Obj, Unavailable
 from enginebench.cluster.feeds import Feeds, LoadPod
 from enginebench.cluster.memory import Memory, RunMemory
+from enginebench.cluster.views import NOTHING, Look
 from enginebench.engines.base import Fact
 from enginebench.engines.registry import engine_of
 from enginebench.workflow.observed import (
@@ -60,21 +61,9 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     known = memory.of_run(uid)
     _read(known, run)
     assert known.status is not None  # _read has put it there
-    selector = f"{labels.RUN_UID}={uid}"
-    pod_objects = [obj for obj in await api.list("Pod", namespace, labels=selector) if _is_ours(obj, uid)]
-    jobs = [obj for obj in await api.list("Job", namespace, labels=selector) if views.owned_by(obj, uid)]
-    others = [
-        obj
-        for kind in ("Service", "ConfigMap")
-        for obj in await api.list(kind, namespace, labels=selector)
-        if views.owned_by(obj, uid)
-    ]
-    pods = [await _pod(api, namespace, obj, now) for obj in pod_objects]
-    children = [
-        *(views.child(obj, Role.ENGINE) for obj in pod_objects if views.role(obj) is Role.ENGINE),
-        *[await _job(api, namespace, job, pods, now) for job in jobs],
-        *(views.child(obj, kind) for obj in others if (kind := views.role(obj)) is not None),
-    ]
+    looks = await _looks(api, namespace, uid, known)
+    pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
+    children = [await _with_trouble(api, namespace, look.child, pods, now) for look in looks if look.child is not None]
     told = {(row.target, row.attempt, row.index) for row in known.status.points or ()}
     heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
     observed = Observed(
@@ -137,23 +126,35 @@ def _spec(run: Obj) -> tuple[BenchmarkRunSpec | None, str]:
         return None, "; ".join(sentences(error)) + "."
 
 
-def _is_ours(obj: Obj, run_uid: str) -> bool:
-    """An engine's pod belongs to the run, a load pod to a Job of it."""
-    return views.role(obj) is Role.LOAD or (views.role(obj) is Role.ENGINE and views.owned_by(obj, run_uid))
+async def _looks(api: KubeApi, namespace: str, run_uid: str, known: RunMemory) -> list[Look]:
+    """The run's objects; what has not changed since the last pass is not looked at again."""
+    kinds: tuple[Kind, ...] = ("Pod", "Job", "Service", "ConfigMap")
+    before, known.looks = known.looks, {}
+    found = []
+    for kind in kinds:
+        for obj in await api.list(kind, namespace, labels=f"{labels.RUN_UID}={run_uid}"):
+            uid, version = obj["metadata"]["uid"], obj["metadata"].get("resourceVersion")
+            old_version, look = before.get(uid, (None, NOTHING))
+            if version is None or version != old_version:
+                look = views.look(kind, obj, run_uid)
+            known.looks[uid] = (version, look)
+            found.append(look)
+    return found
 
 
-async def _pod(api: KubeApi, namespace: str, obj: Obj, now: datetime) -> PodView:
-    pod = views.pod(obj, Role.ENGINE if views.role(obj) is Role.ENGINE else Role.LOAD)
+async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: datetime) -> PodView:
+    """With the Warning Events of a pod that does not get going."""
     starting = pod.scheduled_at is not None and pod.started_at is None and pod.terminated is None and not pod.over
     if not starting or now - (pod.scheduled_at or now) < STUCK:
         return pod
     return replace(pod, troubles=tuple(await _troubles(api, namespace, pod.uid)))
 
 
-async def _job(api: KubeApi, namespace: str, job: Obj, pods: Iterable[PodView], now: datetime) -> Child:
-    child = views.child(job, Role.LOAD)
-    podless = not any(p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt) for p in pods)
-    if not podless or child.failed or now - child.created < STUCK:
+async def _with_trouble(api: KubeApi, namespace: str, child: Child, pods: Sequence[PodView], now: datetime) -> Child:
+    """With the last Warning Event of a Job that has no pod."""
+    if child.role is not Role.LOAD or child.failed or now - child.created < STUCK:
+        return child
+    if any(p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt) for p in pods):
         return child
     troubles = await _troubles(api, namespace, child.uid)
     return replace(child, trouble=troubles[-1].message) if troubles else child

@@ -1,12 +1,36 @@
 """From API objects to the small views that decisions read. Pure; fields that are absent are empty."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from enginebench.cluster import labels
-from enginebench.cluster.api import Obj
+from enginebench.cluster.api import Kind, Obj
 from enginebench.engines.base import ENGINE_CONTAINER
 from enginebench.workflow.observed import Child, NodeView, PodView, Role, Terminated, Trouble, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One object of a run: a child, a pod, or (an engine's pod) both; neither: it only bears our labels."""
+
+    child: Child | None = None
+    pod: PodView | None = None
+
+
+NOTHING = Look()
+
+
+def look(kind: Kind, obj: Obj, run_uid: str) -> Look:
+    """The object as a run sees it. An engine's pod belongs to the run itself, a load pod to a Job of it."""
+    part = role(obj)
+    if kind == "Pod" and part is Role.LOAD:
+        return Look(pod=pod(obj, part))
+    if part is None or not owned_by(obj, run_uid):
+        return NOTHING
+    if kind == "Pod":
+        return Look(child=child(obj, part), pod=pod(obj, part))
+    return Look(child=child(obj, part))
 
 
 def time(text: str | None) -> datetime | None:
@@ -25,7 +49,7 @@ def owned_by(obj: Obj, uid: str) -> bool:
     return any(ref.get("controller") and ref.get("uid") == uid for ref in references)
 
 
-def child(obj: Obj, kind: Role, *, trouble: str = "") -> Child:
+def child(obj: Obj, kind: Role) -> Child:
     """A child by its labels; of a Job also why it failed."""
     metadata, marks = obj["metadata"], _labels(obj)
     point = marks.get(labels.POINT, "")
@@ -39,11 +63,10 @@ def child(obj: Obj, kind: Role, *, trouble: str = "") -> Child:
         deleting=time(metadata.get("deletionTimestamp")),
         point=int(point) if point.isdigit() else None,
         failed=_job_failure(obj) if kind is Role.LOAD else "",
-        trouble=trouble,
     )
 
 
-def pod(obj: Obj, kind: Role, troubles: Sequence[Trouble] = ()) -> PodView:
+def pod(obj: Obj, kind: Role) -> PodView:
     """A pod of ours. Of its containers only the main one counts: a mesh may have added others."""
     metadata, spec, status, marks = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}, _labels(obj)
     main = ENGINE_CONTAINER if kind is Role.ENGINE else labels.LOAD_CONTAINER
@@ -75,7 +98,6 @@ def pod(obj: Obj, kind: Role, troubles: Sequence[Trouble] = ()) -> PodView:
         disrupted=disrupted.get("reason") or "" if disrupted.get("status") == "True" else "",
         reason=status.get("reason") or "",
         message=status.get("message") or "",
-        troubles=tuple(troubles),
     )
 
 

@@ -56,5 +56,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.scanning.disabled = True
     chosen.watching.label_selectors["", "v1", "pods"] = RUN_UID
     chosen.watching.label_selectors["batch", "v1", "jobs"] = RUN_UID
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event otherwise
+    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event, and for every probe
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     return chosen
