@@ -96,15 +96,15 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
         return None
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return problem
-    if pod.started_at is None or target.verified:
-        return None
+    load = target.load
+    if pod.started_at is None or target.verified or load is None or load.started_at is None:
+        return None  # a load pod that does not start is not the engine's fault: `load_stuck` speaks of it
     stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
     limit = target.timeouts.startup_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
-    load = target.load
-    unheard = load is not None and load.started_at is not None and target.heard.heard_at is None
-    if now - pod.started_at < timedelta(seconds=limit) + (HEARING if unheard else timedelta()):
+    unheard = target.heard.heard_at is None
+    if now - max(pod.started_at, load.started_at) < timedelta(seconds=limit) + (HEARING if unheard else timedelta()):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(
@@ -131,7 +131,7 @@ def load_taken_away(target: TargetView, _: datetime) -> Problem | None:
 def load_died(target: TargetView, _: datetime) -> Problem | None:
     """Its container ended before its work did. First everything that it wrote is read."""
     pod = target.load
-    if pod is None or not pod.over or target.heard.ended or not target.heard.exhausted:
+    if pod is None or not pod.over or target.heard.ended or not target.heard.exhausted or not target.missing:
         return None
     return load_pod_died(pod, target.heard.last_lines)
 

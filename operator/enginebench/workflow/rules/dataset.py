@@ -61,6 +61,9 @@ def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now
     heard = seen.heard.get(pod.uid, SILENCE)
     if heard.failure is not None:
         return Problem(heard.failure.reason, heard.failure.message)
+    if heard.ended:
+        lost = f"Pod {pod.name} has read the data set, but its word on it is not in its log. Run again."
+        return Problem("PrepareFailed", lost)
     if pod.over and heard.exhausted:
         return Problem("PrepareFailed", load_pod_died(pod, heard.last_lines).message)
     return _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
