@@ -80,7 +80,7 @@ def main() -> int:
     except RefusedError as error:
         screen.error(str(error))
         return 2
-    except DevclusterError as error:
+    except (DevclusterError, OSError) as error:  # OSError: a full disk, a folder that is not ours
         screen.error(str(error))
         return 1
     except KeyboardInterrupt:

@@ -96,11 +96,19 @@ def mounts_below(folder: Path, mountinfo: str) -> list[str]:
 
 
 def unmount_below(folder: Path) -> None:
-    """Detach all that is mounted below: removing a tree must not reach through a mount."""
+    """Detach all that is mounted there: removing a tree must not reach through a mount.
+
+    A mount that lies hidden below a later one of a folder above cannot be reached by its path, nor
+    can the tree's removal reach it.
+    """
     info = Path("/proc/self/mountinfo")
-    if info.exists():
-        for point in mounts_below(folder, info.read_text()):
-            process.run(["umount", "--lazy", point])
+    while points := mounts_below(folder, info.read_text()) if info.exists() else []:
+        tried = [process.attempt(["umount", "--lazy", point], env={"LC_ALL": "C"}) for point in points]
+        if not any(done.ok for done in tried):
+            errors = [done.errors for done in tried if "no mount point" not in done.errors]
+            if errors:
+                raise DevclusterError(f"Below {folder} is still mounted: {''.join(errors)}")
+            return
 
 
 def remove_tree(path: Path) -> None:

@@ -208,7 +208,17 @@ class Cluster:
         worker = ["docker", "exec", "--interactive", self._settings.worker]
         engine.docker(*worker[1:], "sh", "-ec", 'rm -rf "$1"; mkdir -p "$1"', "-", draft)
         folder, content = (source, ".") if source.is_dir() else (source.parent, source.name)
-        pack: list[str | Path] = ["tar", "-C", folder, "--mode=u+w,a+rX", "--owner=0", "--group=0", "-chf", "-", content]
+        pack: list[str | Path] = [
+            "tar",
+            "-C",
+            folder,
+            "--mode=u+w,a+rX",
+            "--owner=0",
+            "--group=0",
+            "-chf",
+            "-",
+            content,
+        ]
         process.pipe(pack, [*worker, "tar", "-C", draft, "-xf", "-"], engine.env)
         made = draft if source.is_dir() else f"{draft}/{source.name}"
         script = 'rm -rf "$3"; mv "$2" "$3"; rm -rf "$1"'

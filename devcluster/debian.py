@@ -23,13 +23,13 @@ HOST_PACKAGES = {
     "unshare": "util-linux",
 }
 
-NODE_PACKAGES = (
-    # as kind's own base image, without what only other storage and network drivers need
-    "systemd systemd-sysv dbus conntrack iptables nftables iproute2 ethtool util-linux mount kmod"
-    " libseccomp2 e2fsprogs bash ca-certificates curl jq procps socat"
+NODE_PACKAGES = [
+    # as in kind's own base image, without what only other storage and network drivers need
+    *("systemd", "systemd-sysv", "dbus", "conntrack", "iptables", "nftables", "iproute2", "ethtool", "util-linux"),
+    *("mount", "kmod", "libseccomp2", "e2fsprogs", "bash", "ca-certificates", "curl", "jq", "procps", "socat"),
     # the container runtime; a pause program; the smoke test's web server and client
-    " containerd runc containernetworking-plugins catatonit busybox"
-).split()
+    *("containerd", "runc", "containernetworking-plugins", "catatonit", "busybox"),
+]
 
 PYTHON_PACKAGES = ["python3", "python3-venv", "ca-certificates"]
 
@@ -86,7 +86,7 @@ class RootFilesystems:
             command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", DEBIAN_SUITE, str(draft)]
             log = self._logs / f"{kind}.log"
             log.unlink(missing_ok=True)
-            process.run(process.tied(command), log=log)
+            process.run(process.apart(command), log=log)
             slim(draft)
 
         return self._cache.ensure(kind, key, build)

@@ -96,7 +96,7 @@ def take_down(memory: Path) -> None:
         for chain in family.chains:
             process.attempt([family.program, "--wait", "-F", chain])
             process.attempt([family.program, "--wait", "-X", chain])
-    if Path("/sys/class/net", BRIDGE).exists():
+    if _bridge_exists():
         process.run(["ip", "link", "delete", BRIDGE])
     process.attempt(["ip", "route", "delete", *ROUTE])
 
@@ -109,6 +109,10 @@ def remains() -> list[str]:
         found += [f"{family.program} {rule}" for rule in rules if CHAIN in rule]
     routes = process.attempt(["ip", "route", "show", "type", "unreachable"]).output.splitlines()
     found += [f"route {route.strip()}" for route in routes if ADDRESS_BLOCK in route]
-    if Path("/sys/class/net", BRIDGE).exists():
+    if _bridge_exists():
         found.append(f"bridge {BRIDGE}")
     return found
+
+
+def _bridge_exists() -> bool:
+    return process.attempt(["ip", "link", "show", "dev", BRIDGE]).ok

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from devcluster import process
@@ -66,7 +65,7 @@ class GoPrograms:
 
         def build(draft: Path) -> None:
             program = ["go", "install", "-ldflags", "-s -w", f"{KIND_MODULE}@{KIND_VERSION}"]
-            process.run(_tied(program), env={**ENV, "GOBIN": str(draft)}, cwd=SOURCES)
+            process.run(program, env={**ENV, "GOBIN": str(draft)}, cwd=SOURCES)
 
         return self._cache.ensure("kind", digest(toolchain(), KIND_VERSION), build) / "kind"
 
@@ -76,7 +75,7 @@ class GoPrograms:
     def _build(self, name: str, key: str, module: Path, flags: str) -> Path:
         def build(draft: Path) -> None:
             draft.mkdir()
-            process.run(_tied(["go", "build", "-ldflags", flags, "-o", draft / name, "."]), env=ENV, cwd=module)
+            process.run(["go", "build", "-ldflags", flags, "-o", draft / name, "."], env=ENV, cwd=module)
 
         return self._cache.ensure(name, key, build) / name
 
@@ -85,8 +84,3 @@ def kind_sources() -> Path:
     """The folder of kind's module as published, with the files of its node image."""
     text = process.run(["go", "mod", "download", "-json", f"{KIND_MODULE}@{KIND_VERSION}"], env=ENV, cwd=SOURCES)
     return Path(json.loads(text)["Dir"])
-
-
-def _tied(command: Sequence[str | Path]) -> Sequence[str | Path]:
-    """Ended with us, where the system can do that."""
-    return ["setpriv", "--pdeathsig", "TERM", *command] if process.which("setpriv") else command

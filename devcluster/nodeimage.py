@@ -163,7 +163,7 @@ def add_kubernetes(node: Path, kube: Path) -> None:
 def preload(node: Path, archive: Path, work: Path) -> None:
     """Import the archive into the node's containerd store, with the node's own containerd.
 
-    It runs tied to us in namespaces of its own; only the store stays. The images are unpacked by
+    It runs in namespaces of its own; only the store stays. The images are unpacked by
     the nodes when first used, which keeps the image small.
     """
     shutil.move(archive, node / "images.tar")
@@ -178,6 +178,6 @@ def preload(node: Path, archive: Path, work: Path) -> None:
         ctr -a {state}/sock -n k8s.io images import --no-unpack /images.tar || exit 1
         kill $pid; wait $pid || true
     """
-    process.run(process.tied(["chroot", node, "/bin/sh", "-c", script]), log=work / "preload.log", timeout=300)
+    process.run(process.apart(["chroot", node, "/bin/sh", "-c", script]), log=work / "preload.log", timeout=300)
     shutil.rmtree(node / "run/preload")
     (node / "images.tar").unlink()

@@ -11,14 +11,14 @@ def together(*tasks: Callable[[], None]) -> None:
     """Run the tasks in threads until all are done; the first failure is raised at once.
 
     The threads are daemons: when a failure ends the program, the processes that
-    they wait for are ended by the kernel (process.tied).
+    they wait for are ended by the kernel (process.mortal).
     """
     results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def guarded(task: Callable[[], None]) -> None:
         try:
             task()
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+        except BaseException as error:
             results.put(error)
         else:
             results.put(None)

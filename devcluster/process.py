@@ -47,12 +47,12 @@ def attempt(
 
     With `log` both outputs go there instead. A time-out is a failure with code 124.
     """
-    words = [str(word) for word in command]
+    words = mortal(command)
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
     sink = log.open("a") if log else subprocess.PIPE
     try:
-        done = subprocess.run(  # noqa: S603 - a list of words, never a shell
+        done = subprocess.run(
             words,
             env=environment(env),
             input=text,
@@ -66,9 +66,9 @@ def attempt(
             check=False,
         )
     except FileNotFoundError:
-        return Finished(127, "", f"{words[0]}: not found")
+        return Finished(127, "", f"{command[0]}: not found")
     except subprocess.TimeoutExpired:
-        return Finished(124, "", f"{words[0]}: no end within {timeout:.0f} s")
+        return Finished(124, "", f"{command[0]}: no end within {timeout:.0f} s")
     finally:
         if not isinstance(sink, int):
             sink.close()
@@ -95,11 +95,9 @@ def run(
 
 def pipe(first: Sequence[str | Path], second: Sequence[str | Path], env: Mapping[str, str]) -> str:
     """`first | second`; both must succeed. Returns the second one's output."""
-    with subprocess.Popen(  # noqa: S603 - a list of words, never a shell
-        [str(word) for word in first], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment()
-    ) as source:
-        done = subprocess.run(  # noqa: S603 - as above
-            [str(word) for word in second],
+    with subprocess.Popen(mortal(first), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment()) as source:
+        done = subprocess.run(
+            mortal(second),
             stdin=source.stdout,
             capture_output=True,
             text=True,
@@ -113,19 +111,25 @@ def pipe(first: Sequence[str | Path], second: Sequence[str | Path], env: Mapping
     return done.stdout
 
 
-def tied(command: Sequence[str | Path]) -> list[str]:
-    """The command in namespaces of its own, ended by the kernel when we are.
+def mortal(command: Sequence[str | Path]) -> list[str]:
+    """The command, to be ended by the kernel when we end, also by SIGKILL.
 
-    Its mounts are gone with it, and no process of it is left, however it or we end.
+    A `cp` or `kind create` that outlived us would work against the run that comes after.
     """
-    inner = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    return ["setpriv", "--pdeathsig", "KILL", *inner, "--", *(str(word) for word in command)]
+    words = [str(word) for word in command]
+    return ["setpriv", "--pdeathsig", "KILL", *words] if which("setpriv") else words
+
+
+def apart(command: Sequence[str | Path]) -> list[str]:
+    """The command in mount and process namespaces of its own: its mounts and processes end with it."""
+    own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return [*own, "--", *(str(word) for word in command)]
 
 
 def start_daemon(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> int:
     """Start a process that outlives us; its outputs go to `log`. Returns its pid."""
     with log.open("a") as sink:
-        return subprocess.Popen(  # noqa: S603 - a list of words, never a shell
+        return subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=sink,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+TENTHS_BELOW, MINUTES_FROM = 10, 100  # seconds
 HEARTBEAT_SECONDS = 60.0  # a log without a terminal shows that a long step still lives
 
 
@@ -80,8 +81,8 @@ class Screen:
 
 def seconds(value: float) -> str:
     """3.2 s, 45 s, 6 min 12 s."""
-    if value < 10:
+    if value < TENTHS_BELOW:
         return f"{value:.1f} s"
-    if value < 100:
+    if value < MINUTES_FROM:
         return f"{value:.0f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"

@@ -1,0 +1,92 @@
+"""The command line, as a user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devcluster import __main__, debian, process
+from devcluster.errors import RefusedError
+
+ROOT = Path(__file__).resolve().parents[3]
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: lab
+contexts: [{name: lab, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {}}]
+"""
+needs_kubectl = pytest.mark.skipif(process.which("kubectl") is None, reason="no kubectl here")
+
+
+def devcluster(home: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run in a home of its own, so that nothing of this machine's cluster is in reach."""
+    env = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ}
+    command = [sys.executable, "-m", "devcluster", *words]
+    return subprocess.run(
+        command, cwd=home, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_kubectls_own_options_reach_kubectl() -> None:
+    words = __main__.parser().parse_args(["kubectl", "-n", "x", "get", "pods", "--output=json"])
+    assert words.words == ["-n", "x", "get", "pods", "--output=json"]
+
+
+def test_status_without_an_engine(tmp_path: Path) -> None:
+    done = devcluster(tmp_path, "status", DOCKER_HOST="unix:///run/enginebench/docker.sock")
+    assert done.returncode == 1
+    assert "`make cluster-up` starts it" in done.stderr
+
+
+@needs_kubectl
+def test_the_users_cluster_is_not_touched_without_a_yes(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG)
+    done = devcluster(tmp_path, "up", CLUSTER="current", KUBECONFIG=str(config))
+    assert done.returncode == 2
+    assert done.stderr == ("CLUSTER=current would use context lab (https://127.0.0.1:1): set CONFIRM=yes to agree.\n")
+
+
+@needs_kubectl
+def test_a_cluster_of_the_users_own_must_answer(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG)
+    done = devcluster(tmp_path, "up", CLUSTER="current", CONFIRM="yes", KUBECONFIG=str(config))
+    assert done.returncode == 1
+    assert "The API server https://127.0.0.1:1 of context lab does not answer" in done.stderr
+
+
+@needs_kubectl
+def test_without_a_context_there_is_nothing_to_use(tmp_path: Path) -> None:
+    done = devcluster(tmp_path, "up", CLUSTER="current", KUBECONFIG=str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "no current context" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["load", "x:1"], ["status"], ["base-image"]])
+def test_what_only_the_local_cluster_has_is_refused_for_the_users_own(tmp_path: Path, words: list[str]) -> None:
+    done = devcluster(tmp_path, *words, CLUSTER="current")
+    assert done.returncode == 2
+    assert f"`{words[0]}` is for the local cluster" in done.stderr
+
+
+def test_without_root_one_sentence_names_the_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(RefusedError) as refused:
+        debian.require_root_on_debian()
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert "you are not root" in sentence
+    assert "start Docker" in sentence
+    assert "CLUSTER=current" in sentence
+
+
+def test_without_apt_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(process, "which", lambda _: None)
+    with pytest.raises(RefusedError, match=r"not a Debian-like Linux \(no apt-get\)"):
+        debian.require_root_on_debian()
