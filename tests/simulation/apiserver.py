@@ -1,7 +1,6 @@
 """`KubeApi` in memory: the calls of the operator, each with its latency and, where a fault says so, its trouble."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -53,95 +52,121 @@ class VirtualCluster:
         """The call that is being carried out."""
         self._read_log = read_log
 
-    @contextmanager
-    def _call(self, verb: str, kind: str, name: str, body: Obj | None = None) -> Iterator[None]:
+    def _begin(self, verb: str, kind: str, name: str, body: Obj | None = None) -> Call:
+        """The request travels; it may be refused or lost before it is carried out."""
         self.calls += 1
         call = Call(self.calls, verb, kind, name, body)
         self.timeline.run_until(self.timeline.now + self.latency)
         self.transcript.call(call)
-        try:
-            for hook in tuple(self.before):
-                hook(call)
-            self.current = call
-            yield
-            self.current = None
-            for hook in tuple(self.after):
-                hook(call)
-        except ApiError as refusal:
-            self.transcript.answer(call, f"{refusal.status} {refusal.reason}: {refusal}")
-            raise
-        finally:
-            self.current = None
+        if self.before:
+            try:
+                for hook in tuple(self.before):
+                    hook(call)
+            except ApiError as refusal:
+                raise self._refused(call, refusal) from None
+        self.current = call
+        return call
+
+    def _end(self, call: Call) -> None:
+        """It was carried out; the answer may be lost."""
+        self.current = None
+        for hook in tuple(self.after):
+            hook(call)
+
+    def _refused(self, call: Call, refusal: ApiError) -> ApiError:
+        self.current = None
+        self.transcript.answer(call, f"{refusal.status} {refusal.reason}: {refusal}")
+        return refusal
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
-        with self._call("get", kind, name):
-            item = self.store.find(kind, namespace, name)
-            found = None if item is None else item.copy()
+        """The object, or None."""
+        call = self._begin("get", kind, name)
+        item = self.store.find(kind, namespace, name)
+        found = None if item is None else item.copy()
+        self._end(call)
         return found
 
     async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> list[Obj]:
-        with self._call("list", kind, labels or fields):
-            try:
-                tests = [by_labels(labels)] if labels else []
-                if fields:
-                    tests.append(by_fields(kind, fields))
-            except ValueError as error:
-                raise ApiError(400, "BadRequest", str(error)) from error
-            read = Item.outline if kind in METADATA_ONLY else Item.copy
-            found = [
-                read(item)
-                for item in self.store.all(kind)
-                if (not namespace or item.namespace == namespace) and all(test(item) for test in tests)
-            ]
+        """Objects by selector; of some kinds only their metadata."""
+        call = self._begin("list", kind, labels or fields)
+        try:
+            tests = [by_labels(labels)] if labels else []
+            if fields:
+                tests.append(by_fields(kind, fields))
+        except ValueError as error:
+            raise self._refused(call, ApiError(400, "BadRequest", str(error))) from error
+        items = [item for item in self.store.all(kind) if not namespace or item.namespace == namespace]
+        for test in tests:
+            items = [item for item in items if test(item)]
+        read = Item.outline if kind in METADATA_ONLY else Item.copy
+        found = [read(item) for item in items]
+        self._end(call)
         return found
 
     async def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
+        """POST."""
         body = plain(body)
         meta = body.setdefault("metadata", {})
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = f"{meta['generateName']}{self.calls:05d}"
-        with self._call("create", kind, meta.get("name", ""), body):
+        call = self._begin("create", kind, meta.get("name", ""), body)
+        try:
             admit(kind, namespace, body)
-            meta["namespace"] = namespace
-            if kind == "Pod":
-                body["status"] = {"phase": "Pending"}
             if self.store.find(kind, namespace, meta["name"]) is not None:
                 raise ApiError(409, "AlreadyExists", f'{kind} "{meta["name"]}" already exists')
-            stored = self.store.add(kind, body).copy()
+        except ApiError as refusal:
+            raise self._refused(call, refusal) from None
+        meta["namespace"] = namespace
+        if kind == "Pod":
+            body["status"] = {"phase": "Pending"}
+        stored = self.store.add(kind, body).copy()
+        self._end(call)
         return stored
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        with self._call("delete", kind, name):
-            item = self.store.find(kind, namespace, name)
-            if item is not None and item.uid == uid:  # another UID: the client takes the 409 for "gone"
-                self.store.delete(item)
+        """DELETE of that very object; another of the name, or none: the client takes both for "gone"."""
+        call = self._begin("delete", kind, name)
+        item = self.store.find(kind, namespace, name)
+        if item is not None and item.uid == uid:
+            self.store.delete(item)
+        self._end(call)
 
     async def replace_status(self, run: Obj) -> Obj:
+        """PUT of the status."""
         run = plain(run)
         meta = run["metadata"]
-        with self._call("replace_status", "BenchmarkRun", meta["name"], run):
-            item = self.store.find("BenchmarkRun", meta["namespace"], meta["name"])
-            if item is None:
-                raise ApiError(404, "NotFound", f'benchmarkruns "{meta["name"]}" not found')
-            current = item.obj["metadata"]
-            if (meta.get("uid", item.uid), meta.get("resourceVersion")) != (item.uid, current["resourceVersion"]):
-                raise ApiError(409, "Conflict", "the object has been modified; please apply your changes to the latest")
-            before = item.copy()
-            if run.get("status") != item.obj.get("status"):
-                item.obj["status"] = run.get("status", {})
-                self.transcript.status(before, item.obj)
-                self.store.touch(item)
-            for told in self.wrote_status:
-                told(before, item.obj)
-            after = item.copy()
+        call = self._begin("replace_status", "BenchmarkRun", meta["name"], run)
+        item = self.store.find("BenchmarkRun", meta["namespace"], meta["name"])
+        if item is None:
+            raise self._refused(call, ApiError(404, "NotFound", f'benchmarkruns "{meta["name"]}" not found'))
+        current = item.obj["metadata"]["resourceVersion"]
+        if (meta.get("uid", item.uid), meta.get("resourceVersion")) != (item.uid, current):
+            said = "the object has been modified; please apply your changes to the latest version"
+            raise self._refused(call, ApiError(409, "Conflict", said))
+        before = item.copy()
+        if run.get("status") != item.obj.get("status"):
+            item.obj["status"] = run.get("status", {})
+            self.transcript.status(before, item.obj)
+            self.store.touch(item)
+        after = item.copy()
+        for told in self.wrote_status:
+            told(before, after)
+        self._end(call)
         return after
 
     async def pod_log(self, namespace: str, pod: str, *, limit_bytes: int) -> str:
-        with self._call("pod_log", "Pod", pod):
-            item = self.store.find("Pod", namespace, pod)
+        """The beginning of a log."""
+        call = self._begin("pod_log", "Pod", pod)
+        item = self.store.find("Pod", namespace, pod)
+        try:
             if item is None:
                 raise ApiError(404, "NotFound", f'pods "{pod}" not found')
             text = b"".join(self._read_log(item))[:limit_bytes]
+        except ApiError as refusal:
+            raise self._refused(call, refusal) from None
+        finally:
+            self.current = None
+        self._end(call)
         return text.decode(errors="replace")
 
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-import fastjsonschema
+import jsonschema_rs
 
 from enginebench.api import crd
 
@@ -11,17 +11,16 @@ Obj = dict[str, Any]
 
 
 def problems(status: Obj) -> list[str]:
-    """What is wrong with it, at most one sentence."""
-    try:
-        _validator()(status)
-    except fastjsonschema.JsonSchemaValueException as error:
-        return [str(error)]
-    return []
+    """What is wrong with it."""
+    validator = _validator()
+    if validator.is_valid(status):
+        return []
+    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(status)]
 
 
 @lru_cache(maxsize=1)
-def _validator() -> Any:
-    return fastjsonschema.compile(_closed(crd.schema()["properties"]["status"]), use_default=False)
+def _validator() -> jsonschema_rs.Draft7Validator:
+    return jsonschema_rs.Draft7Validator(_closed(crd.schema()["properties"]["status"]))
 
 
 def _closed(schema: Obj) -> Obj:

@@ -1,7 +1,7 @@
 """Objects as an API server keeps them: resource versions, UIDs, deletion with finalizers, watchers.
 
-Readers get copies, so that nobody changes a stored object by accident. Controllers of the virtual cluster change
-`Item.obj` in place and call `Store.touch`.
+Readers get a copy that they share as long as the version lasts: it must not be changed, which is looked after for
+every eighth. Controllers of the virtual cluster change `Item.obj` in place and call `Store.touch`.
 """
 
 import marshal
@@ -11,13 +11,14 @@ from typing import Any, Literal, cast
 from tests.simulation.timeline import Timeline, stamp
 
 Obj = dict[str, Any]
+CHECKED = 8
 Change = Literal["added", "modified", "deleted"]
 
 
 class Item:
     """One stored object; its own fields that are asked for most often stand beside it."""
 
-    __slots__ = ("_frozen", "_outline", "kind", "labels", "name", "namespace", "obj", "owners", "uid")
+    __slots__ = ("_copy", "_given", "_outline", "_versions", "kind", "labels", "name", "namespace", "obj", "owners", "uid")
 
     def __init__(self, kind: str, obj: Obj) -> None:
         meta = obj["metadata"]
@@ -28,23 +29,32 @@ class Item:
         self.uid: str = meta["uid"]
         self.labels: dict[str, str] = meta.get("labels") or {}
         self.owners: tuple[str, ...] = tuple(o["uid"] for o in meta.get("ownerReferences") or ())
-        self._frozen: bytes | None = None
-        self._outline: bytes | None = None
+        self._copy: Obj | None = None
+        self._given: bytes | None = None
+        """What the copy was when it was given, of versions that are checked."""
+        self._outline: Obj | None = None
+        self._versions = 0
 
     def copy(self) -> Obj:
         """The object as a reader gets it."""
-        if self._frozen is None:
-            self._frozen = marshal.dumps(self.obj)
-        return cast(Obj, marshal.loads(self._frozen))  # noqa: S302 - our own bytes
+        if self._copy is None:
+            frozen = marshal.dumps(self.obj)
+            self._copy = cast(Obj, marshal.loads(frozen))  # noqa: S302 - our own bytes
+            self._given = frozen if self._versions % CHECKED == 0 else None
+        return self._copy
 
     def outline(self) -> Obj:
         """The object as a list of metadata has it."""
         if self._outline is None:
-            self._outline = marshal.dumps({"metadata": self.obj["metadata"]})
-        return cast(Obj, marshal.loads(self._outline))  # noqa: S302 - our own bytes
+            self._outline = {"metadata": clone(self.obj["metadata"])}
+        return self._outline
 
     def changed(self) -> None:
-        self._frozen = self._outline = None
+        """A new version: what was read of the old one is of the past."""
+        if self._given is not None and marshal.loads(self._given) != self._copy:  # noqa: S302 - our own bytes
+            raise AssertionError(f"{self} was changed by one who only read it")
+        self._copy = self._outline = self._given = None
+        self._versions += 1
 
     @property
     def deleting(self) -> bool:
@@ -67,6 +77,11 @@ class Item:
 
     def __repr__(self) -> str:
         return f"{self.kind}/{self.name}"
+
+
+def clone(obj: Obj) -> Obj:
+    """A deep copy of plain data, many times faster than `copy.deepcopy`."""
+    return cast(Obj, marshal.loads(marshal.dumps(obj)))  # noqa: S302 - our own bytes
 
 
 Watcher = Callable[[Change, Item], None]

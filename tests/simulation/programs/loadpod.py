@@ -132,8 +132,10 @@ class LoadPod:
         text = self._around.read_file(dataset.file) or ""
         lines = text.splitlines()
         errors = tuple(f"line {n}: not a JSON object with a prompt" for n, line in enumerate(lines, 1) if not _is_row(line))
+        if not lines:
+            errors = ("there is no row in it",)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return DatasetReport(rows=len(lines) - len(errors), digest=f"sha256:{digest}", errors=errors[:20])
+        return DatasetReport(rows=max(0, len(lines) - len(errors)), digest=f"sha256:{digest}", errors=errors[:20])
 
     def _load(self) -> Steps:
         yield self._random.uniform(0.05, 0.3)
