@@ -192,12 +192,13 @@ class Follower:
             if self._over_since is not None and operator.timeline.now - self._over_since >= PATIENCE:
                 self._exhaust()
             else:
+                self._feed.lost(operator.timeline.date)
                 self._later(self._pause, self._read)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             return
         self._pause = PAUSE
         follow = not pod.over and not self._feed.incomplete
-        self._feed.restart()
+        self._feed.restart(operator.timeline.date)
         for line in operator.rotated(list(life.log)):
             if operator.breaks():
                 self._take(line[: len(line) // 2])

@@ -70,12 +70,19 @@ class Feed:
         """Nothing more will come."""
         return self._heard.ended or self._heard.exhausted
 
-    def restart(self) -> None:
+    def restart(self, now: datetime) -> None:
         """The log is about to be read from its beginning again: what was noise would be noted twice."""
         self._lines.clear()
+        self.lost(now)
+
+    def lost(self, now: datetime) -> None:
+        """The log cannot be read, until its next line arrives."""
+        self._heard = replace(self._heard, since=None, deaf_since=self._heard.deaf_since or now)
 
     def hear(self, line: str | bytes, now: datetime) -> News:
         """Take one line of the log, without its newline."""
+        if self._heard.since is None:
+            self._heard = replace(self._heard, since=now, deaf_since=None)
         spoken = self._decoder.feed(line)
         if spoken is None:
             if not is_frame(line):

@@ -84,6 +84,7 @@ class Followers:
                 feed.exhaust()
             except (ApiError, Unavailable) as error:
                 logger.info("log of %s/%s: %s", pod.namespace, pod.name, error)
+                feed.lost(datetime.now(UTC))
                 if over_since is not None and loop.time() - over_since >= PATIENCE:
                     feed.exhaust()
                 else:
@@ -105,7 +106,7 @@ class Followers:
         return (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
     async def _read(self, pod: LoadPod, feed: Feed, key: Key, *, follow: bool) -> None:
-        feed.restart()
+        feed.restart(datetime.now(UTC))
         lines = self._logs.log_lines(pod.namespace, pod.name, labels.LOAD_CONTAINER, follow=follow)
         async with aclosing(lines):
             async for line in lines:

@@ -62,7 +62,7 @@ def child(obj: Obj, kind: Role) -> Child:
         created=_created(obj),
         deleting=time(metadata.get("deletionTimestamp")),
         point=int(point) if point.isdigit() else None,
-        failed=_job_failure(obj) if kind is Role.LOAD else "",
+        failed=_job_end(obj) if kind is Role.LOAD else "",
     )
 
 
@@ -140,11 +140,13 @@ def _condition(status: Obj, kind: str) -> Obj:
     return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
 
 
-def _job_failure(job: Obj) -> str:
-    failed = _condition(job.get("status") or {}, "Failed")
-    if failed.get("status") != "True":
-        return ""
-    return f"{failed.get('reason') or 'Failed'}: {failed.get('message') or ''}".rstrip(": ")
+def _job_end(job: Obj) -> str:
+    """A load pod that was evicted exits with 0 and completes its Job: only the pod's absence tells."""
+    for how in ("Failed", "Complete"):
+        ended = _condition(job.get("status") or {}, how)
+        if ended.get("status") == "True":
+            return f"{ended.get('reason') or how}: {ended.get('message') or ''}".rstrip(": ")
+    return ""
 
 
 def _terminated(state: Obj, created: datetime) -> Terminated:

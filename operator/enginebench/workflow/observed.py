@@ -168,6 +168,10 @@ class Heard:
     """When the last frame of any kind arrived, by the operator's clock."""
     milestone_at: datetime | None = None
     """When the engine's report or the last point arrived, by the operator's clock."""
+    since: datetime | None = None
+    """When the connection that is being read gave its first line; None: nothing is being heard now."""
+    deaf_since: datetime | None = None
+    """Since when nothing could be heard, though it was tried."""
     last_lines: tuple[str, ...] = ()
     """The newest lines of the log that are not frames: what a crashed pod said."""
 

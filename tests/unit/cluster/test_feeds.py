@@ -41,7 +41,7 @@ def test_a_log_read_again_counts_once() -> None:
     feed = Feed(POD)
     (message,) = lines(point(0))
     for _ in range(2):
-        feed.restart()
+        feed.restart(NOW)
         feed.hear("booting", NOW)
         for line in message:
             feed.hear(line, NOW)

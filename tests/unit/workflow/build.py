@@ -65,6 +65,7 @@ def heard(*points: ReceivedPoint, verified: bool = True, now: float = 10, **chan
         "progress": Progress(stage="Loading" if verified else "Waiting", message="1 user, load point 1 of 2"),
         "points": points,
         "heard_at": at(now),
+        "since": at(0),
         "milestone_at": at(now),
     }
     return Heard(**values | changes)

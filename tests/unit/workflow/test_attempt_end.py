@@ -30,7 +30,7 @@ GONE = {"load": None, "load_job": None}
         ({"rows": (row(0),), "heard": heard(received(0), ended=True)}, 20, "ResultsMissing"),
         ({"rows": (row(0, "Superseded", attempt=1),), "heard": heard(ended=True)}, 20, "EngineChanged"),
         # the engine dies
-        ({"engine": engine(**terminated(1, "boom"))}, 20, "EngineExited"),
+        ({"engine": engine(**terminated(1, "boom")), "heard": heard()}, 20, "EngineExited"),
         ({"engine": engine(**terminated(1, ended=20)), "rows": MEASURED, "heard": BOTH}, 21, "Completed"),
         ({"engine": engine(**terminated(1, ended=11)), "rows": MEASURED, "heard": BOTH}, 21, "EngineExited"),
         ({"rows": MEASURED, "heard": DEAD_LAST}, 16, None),
@@ -70,6 +70,14 @@ GONE = {"load": None, "load_job": None}
         ({"heard": TOLD_TO_STOP, "load": load(deleting=at(15))}, 15, "LoadPodDeleted"),
         ({"heard": heard(now=10)}, 189, None),
         ({"heard": heard(now=10)}, 190, "LoadPodSilent"),
+        # nothing follows from what may only not have been heard yet: the operator is new, or a connection broke
+        ({"heard": Heard()}, 5000, None),
+        ({"heard": heard(verified=False, since=at(1799))}, 1801, None),
+        ({"heard": heard(verified=False, since=at(1799))}, 1802, "StartupTimeout"),
+        ({"heard": heard(verified=False, since=None, deaf_since=at(4000))}, 4299, None),
+        ({"heard": heard(verified=False, since=None, deaf_since=at(4000))}, 4300, "StartupTimeout"),
+        ({"heard": heard(now=10, since=at(400))}, 402, None),
+        ({"engine": engine(**terminated(1, "boom")), "heard": Heard()}, 20, None),
     ],
 )
 def test_end_of_attempt(changes: dict[str, Any], now: float, want: str | None) -> None:

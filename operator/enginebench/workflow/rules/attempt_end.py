@@ -12,8 +12,10 @@ SETTLE = timedelta(seconds=5)
 """A dead engine and its failing requests reach us by different ways: the kubelet gets this long to tell first."""
 JOB_GRACE = timedelta(seconds=120)
 """A Job whose pod cannot be created (quota, admission) is given up after this."""
-HEARING = timedelta(seconds=120)
-"""A new operator reads the load pod's log first; until then it knows nothing of what was verified before."""
+CAUGHT_UP = timedelta(seconds=3)
+"""After every break the log is read from its beginning: what was said long ago takes a moment to arrive."""
+DEAF_LIMIT = timedelta(seconds=300)
+"""A log that cannot be read for so long is not waited for."""
 SILENCE_LIMIT = timedelta(seconds=60)
 """A load pod speaks about once a second; beyond this and the point's grace it hangs."""
 
@@ -28,10 +30,10 @@ def end_of_attempt(target: TargetView, now: datetime) -> Problem | None:
     return None
 
 
-def engine_exited(target: TargetView, _: datetime) -> Problem | None:
+def engine_exited(target: TargetView, now: datetime) -> Problem | None:
     """A bare pod that is over though nobody asked: a crash, unless all points were in before."""
     pod = target.engine
-    if pod is None or not pod.over or pod.deleting is not None or pod.disrupted:
+    if pod is None or not pod.over or pod.deleting is not None or pod.disrupted or not _caught_up(target, now):
         return None
     if _all_heard(target) and pod.terminated is not None and _last_point_ended(target) < pod.terminated.at.timestamp():
         return None
@@ -99,12 +101,13 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     load = target.load
     if pod.started_at is None or target.verified or load is None or load.started_at is None:
         return None  # a load pod that does not start is not the engine's fault: `load_stuck` speaks of it
+    if not _caught_up(target, now):
+        return None
     stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
     limit = target.timeouts.startup_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
-    unheard = target.heard.heard_at is None
-    if now - max(pod.started_at, load.started_at) < timedelta(seconds=limit) + (HEARING if unheard else timedelta()):
+    if now - max(pod.started_at, load.started_at) < timedelta(seconds=limit):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(
@@ -149,7 +152,7 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return Problem(problem.reason, f"Load pod: {problem.message}")
     heard = target.heard
-    if heard.engine is None or heard.heard_at is None or heard.ended:
+    if heard.engine is None or heard.heard_at is None or heard.ended or not _caught_up(target, now):
         return None
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
     if now - heard.heard_at < limit:
@@ -172,6 +175,16 @@ RULES: tuple[Rule, ...] = (
     engine_stuck,
     load_stuck,
 )
+
+
+def _caught_up(target: TargetView, now: datetime) -> bool:
+    """What the load pod has said by now is heard; before that nothing follows from what was not heard."""
+    load, heard = target.load, target.heard
+    if load is None or load.started_at is None or heard.ended or heard.exhausted:
+        return True
+    if heard.deaf_since is not None:
+        return now - heard.deaf_since >= DEAF_LIMIT
+    return heard.since is not None and now - heard.since >= CAUGHT_UP
 
 
 def _all_heard(target: TargetView) -> bool:

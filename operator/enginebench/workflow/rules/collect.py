@@ -23,8 +23,9 @@ Key = tuple[str, int, int]
 DETAILED_POINTS = 200
 """The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone."""
 
-MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted"})
-"""A point with one of these is measured again when its attempt was cut off through no fault of its own."""
+MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate"})
+"""A point with one of these is measured again when its attempt was cut off through no fault of its own: the errors
+may be those of an engine that was taken away."""
 
 
 def collect(seen: Observed) -> tuple[list[PointStatus], tuple[Keep, ...]]:
@@ -55,11 +56,17 @@ def _heard(seen: Observed) -> Iterator[StoredPoint]:
 
 
 def supersede(rows: Sequence[PointStatus], attempts: Mapping[str, Sequence[Attempt]]) -> list[PointStatus]:
-    """The rows, those marked that a later attempt measures again: cut off, or served by another engine."""
+    """The rows, those marked that a later attempt measures again: cut off, or served by another engine; and of two
+    that tell of the same point (the pod of one came back from a lost node) the one that is not the best."""
+    counted = [
+        row for row in rows if row.validity != "Superseded" and not _superseded(row, attempts.get(row.target, ()))
+    ]
+    best: dict[tuple[str, int, int | None], PointStatus] = {}
+    for row in sorted(counted, key=lambda row: (not MEASURED_AGAIN & set(row.reasons or ()), row.attempt)):
+        best[row.target, row.index, row.repeat] = row
+    kept = {id(row) for row in best.values()}
     return [
-        row.model_copy(update={"validity": "Superseded"})
-        if row.validity != "Superseded" and _superseded(row, attempts.get(row.target, ()))
-        else row
+        row if row.validity == "Superseded" or id(row) in kept else row.model_copy(update={"validity": "Superseded"})
         for row in rows
     ]
 

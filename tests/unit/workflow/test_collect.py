@@ -1,0 +1,35 @@
+"""Which rows of the status count, and which a later attempt has measured again."""
+
+import pytest
+
+from enginebench.api.v1alpha1 import Attempt, PointStatus
+from enginebench.workflow.rules.collect import supersede
+from tests.unit.workflow.build import row
+
+EVICTED = (Attempt(number=1, reason="EngineEvicted"), Attempt(number=2))
+SUSPENDED = (Attempt(number=1, reason="Suspended"), Attempt(number=2))
+CRASHED = (Attempt(number=1, reason="EngineExited"),)
+OTHER_ENGINE = (Attempt(number=1, reason="Suspended", fingerprint="a"), Attempt(number=2, fingerprint="b"))
+
+
+def because(reason: str, attempt: int = 1) -> PointStatus:
+    return row(0, "Limited", attempt=attempt).model_copy(update={"reasons": [reason]})
+
+
+@pytest.mark.parametrize(
+    ("attempts", "rows", "want"),
+    [
+        (SUSPENDED, (row(0),), ["Valid"]),
+        (SUSPENDED, (because("Interrupted"),), ["Superseded"]),
+        (EVICTED, (because("EngineRestarted"),), ["Superseded"]),
+        (EVICTED, (because("ErrorRate"),), ["Superseded"]),
+        (EVICTED, (because("TooFewSamples"),), ["Limited"]),
+        (CRASHED, (because("ErrorRate"),), ["Limited"]),
+        (OTHER_ENGINE, (row(0), row(1, attempt=2)), ["Superseded", "Valid"]),
+        # the pod of the first attempt came back from a lost node when the second had measured the point
+        (EVICTED, (row(0), row(0, attempt=2)), ["Superseded", "Valid"]),
+        (EVICTED, (row(0), because("Interrupted", attempt=2)), ["Valid", "Superseded"]),
+    ],
+)
+def test_supersede(attempts: tuple[Attempt, ...], rows: tuple[PointStatus, ...], want: list[str]) -> None:
+    assert [r.validity for r in supersede(rows, {rows[0].target: attempts})] == want
