@@ -134,7 +134,9 @@ class Ollama:
     def _openai_completion(self, connection: Connection, data: bytes) -> None:
         body = decode(data, CompletionBody)
         if not isinstance(body.prompt, str):
-            raise HttpError(400, "json: cannot unmarshal array into Go struct field CompletionRequest.prompt")
+            raise HttpError(
+                400, "json: cannot unmarshal array into Go struct field CompletionRequest.prompt of type string"
+            )
         if not self._library.has(body.model or ""):
             raise HttpError(404, f"model '{body.model or ''}' not found")
         request = self._asked(body.prompt, count_tokens(body.prompt), body.max_tokens)

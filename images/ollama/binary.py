@@ -1,0 +1,72 @@
+"""Ollama 0.9.2 from its Go module, for the CPU, kept in the cache."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from devcluster.cache import Cache, digest, lock
+from devcluster.settings import load
+
+VERSION = "0.9.2"
+MODULE = "github.com/ollama/ollama"
+LINKER_FLAGS = f"-s -w -X {MODULE}/version.Version={VERSION}"
+ENVIRONMENT = {"CGO_ENABLED": "1", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
+GO_MINIMUM = "1.24"
+
+
+class OllamaError(Exception):
+    """What is missing or failed, and what to do."""
+
+
+def cache_root() -> Path:
+    """`${XDG_CACHE_HOME:-~/.cache}/enginebench/ollama`; `make cluster-purge` removes it with all else."""
+    return load().cache / "ollama"
+
+
+def ensure_ollama_binary() -> Path:
+    """The program; built by `go install` where this module has not been built with this toolchain (minutes)."""
+    key = digest(VERSION, LINKER_FLAGS, _said("go", "env", "GOVERSION"), _said("c++", "--version"), platform.machine())
+    with lock(cache_root(), _waiting):
+        return Cache(cache_root()).ensure("ollama", key, _build) / "ollama"
+
+
+def _build(draft: Path) -> None:
+    say(f"Building Ollama {VERSION} from its Go module (2 to 5 minutes on two cores, once)")
+    command = ["go", "install", "-ldflags", LINKER_FLAGS, f"{MODULE}@v{VERSION}"]
+    environment = {**os.environ, **ENVIRONMENT, "GOBIN": str(draft)}
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OllamaError(f"`{' '.join(command)}` failed:\n{done.stderr[-4000:]}")
+    version = _said(str(draft / "ollama"), "--version")
+    if VERSION not in version:
+        raise OllamaError(f"The Ollama that was built calls itself {version!r}, not {VERSION}.")
+
+
+def _said(*command: str) -> str:
+    """What a program prints; `OllamaError` where there is none."""
+    if not shutil.which(command[0]):
+        raise OllamaError(
+            f"{command[0]} is not on PATH: Ollama is built with Go {GO_MINIMUM} or later and a C++ compiler "
+            "(Debian: apt-get install golang g++)."
+        )
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _waiting(pid: str) -> None:
+    say(f"Another build (process {pid}) is under way: waiting for it")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""An Ollama models folder (blobs/, manifests/) with the tiny model in it, made by Ollama itself."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster.cache import Cache, digest, lock
+from images.ollama import gguf_model
+from images.ollama.binary import OllamaError, cache_root, ensure_ollama_binary, file_digest, say
+
+NAME = "tiny"
+TEMPLATE = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}assistant:"
+THREADS = 1
+"""So small a model gains nothing from more, and threads that wait for one another on a busy machine are slow."""
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    folder: Path
+    """To be OLLAMA_MODELS."""
+    name: str
+    """What a request asks for."""
+
+
+def ensure_tiny_model() -> TinyModel:
+    """The folder; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
+    binary = ensure_ollama_binary()
+    key = digest(file_digest(binary), file_digest(Path(gguf_model.__file__)), TEMPLATE, str(THREADS), NAME)
+
+    def make(draft: Path) -> None:
+        say("Making the tiny model")
+        with tempfile.TemporaryDirectory() as scratch:
+            weights = Path(scratch) / "tiny.gguf"
+            gguf_model.write(weights)
+            modelfile = Path(scratch) / "Modelfile"
+            modelfile.write_text(f'FROM {weights}\nTEMPLATE """{TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n')
+            with serving(binary, models=draft) as url:
+                _create(binary, url, modelfile)
+
+    with lock(cache_root(), lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):
+        return TinyModel(Cache(cache_root()).ensure("tiny-model", key, make), NAME)
+
+
+def _create(binary: Path, url: str, modelfile: Path) -> None:
+    command = [str(binary), "create", NAME, "--file", str(modelfile)]
+    environment = {"OLLAMA_HOST": url, "HOME": str(modelfile.parent), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OllamaError(f"`ollama create {NAME}` failed:\n{done.stderr[-4000:]}")
+
+
+@contextmanager
+def serving(binary: Path, models: Path, log: Path | None = None, **variables: str) -> Iterator[str]:
+    """Ollama's server on a free loopback port with `variables` set (OLLAMA_NUM_PARALLEL, …): its URL."""
+    home = Path(tempfile.mkdtemp(prefix="enginebench-ollama-"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "OLLAMA_HOST": host,
+        "OLLAMA_MODELS": str(models),
+        "OLLAMA_NOPRUNE": "1",
+        **variables,
+    }
+    log = log or home / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen([binary, "serve"], env=environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        _wait(process, f"http://{host}/api/version", log)
+        yield f"http://{host}"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  # http on loopback
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+    raise OllamaError(f"`ollama serve` did not start:\n{log.read_text()[-4000:]}")
