@@ -1,0 +1,132 @@
+"""Requests as bytes, built before they are needed: sending one is putting two halves and a salt together."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from enginebench import __version__
+from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
+from enginebench.loadgen.address import Address
+from enginebench.loadgen.routes import ROUTES, JsonObject, Route
+from enginebench.loadgen.words import words
+
+SALT_DIGITS = 18
+"""Fixed length, and digits only, so that it takes as many tokens in every prompt (6 in Llama 3's tokenizer)."""
+CACHE_BYTES = 16 * 1024 * 1024
+"""Of built requests; further rows are built when they are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request with a gap for the salt between its halves; `after` is empty where nothing is to be put in."""
+
+    before: bytes
+    after: bytes
+
+
+class Bodies:
+    """The requests of one target. Rows come in an order fixed by the plan's seed, the same for every target."""
+
+    def __init__(self, plan: LoadPlan, address: Address, rows: Sequence[Row], *, most: int | None = None) -> None:
+        """`most`: output tokens, where less than the plan's."""
+        self._plan = plan
+        self._address = address
+        self._rows = rows
+        self._route: Route = ROUTES[plan.request.api]
+        self._most = min(most or plan.request.max_output_tokens, plan.request.max_output_tokens)
+        self._extra: JsonObject = msgspec.json.decode(plan.request.extra_body_json or "{}", type=JsonObject)
+        self._order = order(len(rows), plan.seed)
+        self._cache: dict[int, Prepared] = {}
+        self._cached = 0
+        self._salted = plan.prompt_reuse != "AsIs"
+        self._prefix = words(plan.seed, -1, plan.shared_prefix_tokens) if plan.prompt_reuse == "Shared" else ""
+
+    def warm(self, point: PointPlan) -> None:
+        """Build what the point will ask first, until the cache is full."""
+        for number in range(len(self._rows)):
+            if self._cached >= CACHE_BYTES:
+                return
+            self._prepared(self._row_of(point, number))
+
+    def request(self, point: PointPlan, phase: str, number: int) -> bytes:
+        """The `number`-th request of a phase of a point: its bytes depend on nothing that happened before."""
+        prepared = self._prepared(self._row_of(point, number))
+        if not prepared.after:
+            return prepared.before
+        return prepared.before + salt(self._plan.seed, point, phase, number) + prepared.after
+
+    def _row_of(self, point: PointPlan, number: int) -> int:
+        # Every point begins elsewhere in the order, wherever it stands in a plan that was cut by a suspension.
+        begin = _hash(f"{self._plan.seed}/{point.index}/{point.repeat}")
+        return self._order[(begin + number) % len(self._order)]
+
+    def _prepared(self, row: int) -> Prepared:
+        found = self._cache.get(row)
+        if found is None:
+            found = self._build(self._rows[row])
+            if self._cached < CACHE_BYTES:
+                self._cached += len(found.before) + len(found.after)
+                self._cache[row] = found
+        return found
+
+    def _build(self, row: Row) -> Prepared:
+        most = min(row.output_tokens or self._most, self._most)
+        gap = _absent_from(self._text(row, most)) if self._salted else b""
+        text = self._text(opened(row, " ".join(part for part in (self._prefix, gap.decode()) if part)), most)
+        head = (
+            f"POST {self._address.path}{self._route.path} HTTP/1.1\r\n"
+            f"Host: {self._address.authority}\r\n"
+            f"User-Agent: enginebench/{__version__}\r\n"
+            "Content-Type: application/json\r\n"
+            "Accept-Encoding: identity\r\n"
+            f"Content-Length: {len(text)}\r\n"
+            "\r\n"
+        ).encode()
+        before, _, after = text.partition(gap) if gap else (text, b"", b"")
+        return Prepared(head + before, after)
+
+    def _text(self, row: Row, most: int) -> bytes:
+        return msgspec.json.encode(merged(self._route.body(self._plan, row, most), self._extra))
+
+
+def order(rows: int, seed: int) -> list[int]:
+    """The rows, shuffled by the seed; the same on every machine and in every version."""
+    return sorted(range(rows), key=lambda row: hashlib.blake2b(f"{seed}/{row}".encode(), digest_size=16).digest())
+
+
+def salt(seed: int, point: PointPlan, phase: str, number: int) -> bytes:
+    """Digits that open a prompt, so that no prefix cache has seen it: the same for all targets of a run."""
+    name = f"{seed}/{point.index}/{point.repeat}/{phase}/{number}"
+    return b"%0*d" % (SALT_DIGITS, _hash(name) % 10**SALT_DIGITS)
+
+
+def opened(row: Row, opening: str) -> Row:
+    """The row with words before its prompt, or before its first user message (its last one, if none is a user's)."""
+    if not opening:
+        return row
+    if row.messages is None:
+        return msgspec.structs.replace(row, prompt=f"{opening}\n{row.prompt}")
+    roles = [message.role for message in row.messages]
+    at = roles.index("user") if "user" in roles else len(roles) - 1
+    changed = Message(role=roles[at], content=f"{opening}\n{row.messages[at].content}")
+    return msgspec.structs.replace(row, messages=(*row.messages[:at], changed, *row.messages[at + 1 :]))
+
+
+def merged(body: JsonObject, extra: JsonObject) -> JsonObject:
+    """The body with the extra members over it, objects within objects merged alike."""
+    both = dict(body)
+    for name, value in extra.items():
+        old = both.get(name)
+        both[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def _absent_from(text: bytes) -> bytes:
+    """Digits as long as a salt that do not stand in the text."""
+    return next(gap for n in range(10**6) if (gap := b"%0*d" % (SALT_DIGITS, n)) not in text)

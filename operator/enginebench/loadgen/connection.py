@@ -1,0 +1,258 @@
+"""One connection to the engine and the request that is on it: the hot path of the load generator.
+
+Everything from the socket to the figures happens in `data_received`: one look at the clock, one pass over the
+bytes, two byte searches an event. No queue, no task, no decoded JSON stands between an event and its time stamp.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol, cast
+
+import msgspec
+
+from enginebench.loadgen.events import Splitter
+from enginebench.loadgen.http import BodySink, Head, ProtocolError, ResponseParser
+from enginebench.loadgen.routes import Route, error_text
+from enginebench.results.record import RequestRecord
+
+CONNECT_SECONDS = 10.0
+MAX_ERROR_BODY_BYTES = 8192
+MAX_ERROR_TEXT = 200
+
+SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
+_HTTP_OK = 200
+_QUOTE = b'"'
+
+
+class Listener(Protocol):
+    """Who is told what happens on a connection. Called from within the event loop's read; must be quick."""
+
+    def gap(self, nanoseconds: int, /) -> None:
+        """Between two content events of one request."""
+
+    def served_by(self, model: str) -> None:
+        """The model that a response names."""
+
+    def ended(self, connection: "Connection", record: RequestRecord) -> None:
+        """The request is over; the record says how. The connection may be used again if it is `ready`."""
+
+    def lost(self, connection: "Connection", record: RequestRecord | None, why: str) -> None:
+        """The connection is gone; with a record: before any byte of its response had come."""
+
+
+class Connection(asyncio.Protocol):
+    """A kept HTTP/1.1 connection that carries one request at a time."""
+
+    __slots__ = (
+        "_answered", "_content", "_error", "_error_body", "_event", "_finish_reason", "_listener", "_now", "_parser",
+        "_record", "_route", "_sock", "_splitter", "_status", "_transport", "_unfinished",
+    )  # fmt: skip
+
+    def __init__(self, route: Route, listener: Listener, sock: socket.socket) -> None:
+        self._route = route
+        self._listener = listener
+        self._sock = sock
+        self._transport: asyncio.Transport | None = None
+        self._parser = ResponseParser(self._head, self._response_ended)
+        self._splitter: Splitter = route.splitter(self._on_event)
+        self._content = route.content
+        self._unfinished = route.unfinished
+        self._record: RequestRecord | None = None
+        self._now = 0
+        self._answered = False
+        """A byte of the current response has come."""
+        self._status = 0
+        self._error = ""
+        self._error_body = b""
+        self._finish_reason = ""
+
+    @property
+    def ready(self) -> bool:
+        """It is open, idle, and may carry a request."""
+        return self._transport is not None and self._record is None and self._parser.keep_alive
+
+    def send(self, request: bytes, record: RequestRecord) -> None:
+        """Start a request. `record.start` is set unless it was already: a replayed request keeps its first start."""
+        assert self.ready
+        assert self._transport is not None
+        self._record = record
+        if not record.start:
+            record.start = monotonic_ns()
+        # Straight to the socket: the transport would send only after all that the loop has read has been handled,
+        # and the engine would be charged with that wait.
+        try:
+            sent = self._sock.send(request)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(request)  # the loop will say that the connection is lost
+        if sent < len(request):
+            self._transport.write(request[sent:])
+
+    def close(self) -> RequestRecord | None:
+        """Drop the connection without a word to the listener; gives the request that was on it."""
+        record, self._record = self._record, None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        return record
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by descent
+
+    def data_received(self, data: bytes) -> None:
+        self._now = monotonic_ns()
+        if self._record is None:
+            self._drop("the server sent something that was not asked for")
+            return
+        self._answered = True
+        try:
+            self._parser.feed(data)
+        except ProtocolError as error:
+            self._drop(str(error))
+
+    def eof_received(self) -> bool:
+        self._now = monotonic_ns()
+        if self._record is not None and self._answered:
+            try:
+                self._parser.eof()
+            except ProtocolError as error:
+                self._drop(str(error))
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:  # else we closed it ourselves
+            self._now = monotonic_ns()
+            self._drop(f"the connection was lost: {exc}" if exc else "the server closed the connection")
+
+    # The response
+
+    def _head(self, head: Head) -> BodySink:
+        self._status = head.status
+        return self._splitter.feed if head.status == _HTTP_OK else self._collect_error
+
+    def _on_event(self, event: bytes) -> None:
+        at = event.find(self._content)
+        if at < 0 or event.startswith(_QUOTE, at + len(self._content)) or self._unfinished not in event:
+            self._unusual_event(event)
+            return
+        self._content_event()
+
+    def _content_event(self) -> None:
+        record, now = self._record, self._now
+        assert record is not None
+        if record.events:
+            self._listener.gap(now - record.last)
+        else:
+            record.first = now
+        record.last = now
+        record.events += 1
+
+    def _unusual_event(self, event: bytes) -> None:
+        """Role, usage, the last event, an error: everything that must be decoded to be understood."""
+        if event == b"[DONE]":
+            self._finish_reason = self._finish_reason or "done"
+            return
+        try:
+            meaning = self._route.decode(event)
+        except msgspec.MsgspecError as error:
+            self._error = self._error or f"an event is not understood ({error}): {event[:80]!r}"
+            return
+        record = self._record
+        assert record is not None
+        if meaning.error:
+            self._error = meaning.error
+        if meaning.model:
+            self._listener.served_by(meaning.model)
+        if meaning.content:
+            self._content_event()
+        if meaning.finish_reason:
+            self._finish_reason = meaning.finish_reason
+        if meaning.output_tokens is not None:
+            record.output_tokens = meaning.output_tokens
+        if meaning.prompt_tokens is not None:
+            record.prompt_tokens = meaning.prompt_tokens
+
+    def _collect_error(self, piece: bytes) -> None:
+        if len(self._error_body) < MAX_ERROR_BODY_BYTES:
+            self._error_body += piece
+
+    def _response_ended(self) -> None:
+        if self._status == _HTTP_OK:
+            self._splitter.finish()
+        record = self._record
+        assert record is not None
+        record.finish_reason = self._finish_reason
+        self._end(record, self._verdict(record))
+
+    def _verdict(self, record: RequestRecord) -> str:
+        """What is wrong with the whole response; empty if nothing is."""
+        if self._status != _HTTP_OK:
+            return f"HTTP {self._status}: {_words(self._error_body)}"
+        if self._error:
+            return self._error
+        if not record.events:
+            return "the response had no content"
+        if not self._finish_reason:
+            return "the response ended without a finish reason"
+        return ""
+
+    def _drop(self, why: str) -> None:
+        """The connection is of no more use; a request whose response had begun has failed."""
+        answered = self._answered
+        record = self.close()
+        if record is not None and answered:
+            self._record = record
+            self._end(record, self._error or why)
+        else:
+            self._listener.lost(self, record, why)
+
+    def _end(self, record: RequestRecord, error: str) -> None:
+        record.end = self._now
+        record.outcome = "errored" if error else "succeeded"
+        record.error = error[:MAX_ERROR_TEXT]
+        self._record = None
+        self._clear()
+        self._listener.ended(self, record)
+
+    def _clear(self) -> None:
+        self._answered = False
+        self._status = 0
+        self._error = ""
+        self._error_body = b""
+        self._finish_reason = ""
+
+
+async def connect(address: SocketAddress, route: Route, listener: Listener) -> Connection:
+    """An open connection; OSError or TimeoutError in words that name the address."""
+    family, where = address
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await loop.sock_connect(sock, where)
+        make: Callable[[], Connection] = lambda: Connection(route, listener, sock)  # noqa: E731  # typed for mypy
+        _, connection = await loop.create_connection(make, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return connection
+
+
+def _words(body: bytes) -> str:
+    """The message of an error response: a JSON `error`, `message` or `detail`, else its text."""
+    try:
+        document = msgspec.json.decode(body)
+    except msgspec.MsgspecError:
+        return " ".join(body.decode("utf-8", "replace").split())[:MAX_ERROR_TEXT]
+    if isinstance(document, dict):
+        for name in ("error", "message", "detail"):
+            if document.get(name):
+                return error_text(document[name])
+    return error_text(document)

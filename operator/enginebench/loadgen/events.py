@@ -1,0 +1,107 @@
+"""From body pieces to events: server-sent events and newline-delimited JSON, incrementally.
+
+A splitter gives each event's JSON as bytes and never decodes it. `finish` passes on what the end of the body left
+without its line end.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+EventSink = Callable[[bytes], None]
+
+
+class Splitter(Protocol):
+    """What cuts a body into events."""
+
+    def feed(self, piece: bytes) -> None: ...
+    def finish(self) -> None: ...
+
+
+class _Lines:
+    """Puts lines together that pieces have cut. Parts are joined once, however finely they were cut."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def cut(self, piece: bytes) -> list[bytes]:
+        """The lines that this piece completes, without their ends (LF or CRLF)."""
+        *lines, rest = piece.split(b"\n")
+        if lines and self._parts:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts.clear()
+        if rest:
+            self._parts.append(rest)
+        return [line.removesuffix(b"\r") for line in lines]
+
+    def rest(self) -> bytes:
+        """The last line, which had no end."""
+        line = b"".join(self._parts)
+        self._parts.clear()
+        return line.removesuffix(b"\r")
+
+
+class SseSplitter:
+    """Server-sent events (WHATWG HTML, section 9.2): the data of each; comments and other fields are passed over.
+
+    A line that is a bare JSON object counts as an event too: servers that fail in the middle of a stream write one.
+    """
+
+    __slots__ = ("_data", "_event", "_lines")
+
+    def __init__(self, event: EventSink) -> None:
+        self._event = event
+        self._lines = _Lines()
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the body."""
+        end = piece.find(b"\n")
+        if (
+            end == len(piece) - 2  # the usual case: one piece is one event, `data: …` and an empty line
+            and piece.endswith(b"\n\n")
+            and piece.startswith(b"data: ")
+            and not self._data
+            and not self._lines._parts  # read here: one call less for every event
+        ):
+            self._event(piece[6:end])
+            return
+        for line in self._lines.cut(piece):
+            self._line(line)
+
+    def finish(self) -> None:
+        """The body is over: an event without its empty line counts."""
+        self._line(self._lines.rest())
+        self._line(b"")
+
+    def _line(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            self._event(data)
+        elif line.startswith(b"{"):
+            self._event(line)
+
+
+class NdjsonSplitter:
+    """Newline-delimited JSON: each line that is not empty."""
+
+    __slots__ = ("_event", "_lines")
+
+    def __init__(self, event: EventSink) -> None:
+        self._event = event
+        self._lines = _Lines()
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the body."""
+        for line in self._lines.cut(piece):
+            if line:
+                self._event(line)
+
+    def finish(self) -> None:
+        """The body is over: a line without its end counts."""
+        line = self._lines.rest()
+        if line:
+            self._event(line)

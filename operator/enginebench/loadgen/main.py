@@ -1,0 +1,165 @@
+"""`python -m enginebench loadgen`: does what the plan says, speaks in frames, then waits to be told to go."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import traceback
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import uvloop
+
+from enginebench.api import loadplan
+from enginebench.api.loadplan import LoadPlan, PointPlan, Row
+from enginebench.loadgen import dataset
+from enginebench.loadgen.address import Address, parse
+from enginebench.loadgen.asking import ProcessStart
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
+from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.speaker import Speaker
+from enginebench.loadgen.verify import GaveUp, resolved, verify
+from enginebench.results.messages import End, Failure, Progress
+
+STAY_SECONDS = 600
+"""After the end the pod stays until it is told to go: so long its log can be read."""
+HEARTBEAT_SECONDS = 1.0
+
+_T = TypeVar("_T")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0 whatever came of it: what went wrong is said in a frame. 2: there is no plan to follow."""
+    parser = argparse.ArgumentParser(prog="enginebench loadgen", description="Loads one engine as a plan says.")
+    parser.add_argument("--plan", type=Path, default=Path(loadplan.PLAN_FOLDER) / loadplan.PLAN_FILE)
+    path: Path = parser.parse_args(list(argv)).plan
+    try:
+        plan = loadplan.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError) as error:
+        print(f"enginebench loadgen: the plan {path} cannot be read: {error}", file=sys.stderr)  # noqa: T201  # a pod's last word
+        return 2
+    uvloop.run(Program(plan, Speaker.on_stdout()).run())
+    return 0
+
+
+class Program:
+    """One load pod's work, from its plan to its end."""
+
+    def __init__(self, plan: LoadPlan, speaker: Speaker) -> None:
+        self._plan = plan
+        self._speaker = speaker
+        self._interrupt = asyncio.Event()
+        self._progress = Progress(stage="Waiting")
+        self._sent = 0
+
+    async def run(self) -> None:
+        """Work, say the end, and stay."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._interrupt.set)
+        heart = asyncio.create_task(self._beat())
+        try:
+            await self._work()
+        except GaveUp as reason:
+            self._speaker.say(Failure(reason=reason.reason, message=str(reason)))
+        except Exception as error:  # whatever it is, the operator must hear of it
+            traceback.print_exc()
+            self._speaker.say(Failure(reason="LoadGeneratorError", message=f"{type(error).__name__}: {error}"))
+        finally:
+            heart.cancel()
+        self._speaker.say(End(points=self._sent))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STAY_SECONDS):
+                await self._interrupt.wait()
+
+    async def _work(self) -> None:
+        rows = self._rows()
+        if self._plan.task == "prepare":
+            return
+        try:
+            address = parse(self._plan.url)
+        except ValueError as error:
+            raise GaveUp("VerificationFailed", f"{error}.") from error
+        report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
+        self._speaker.say(report)
+        await self._measure(address, rows)
+
+    def _rows(self) -> Sequence[Row]:
+        """The data set, which is told of whatever it is like."""
+        rows, report = dataset.read(self._plan.dataset, chat=ROUTES[self._plan.request.api].chat)
+        self._speaker.say(report)
+        if self._plan.task == "prepare":
+            return rows
+        if report.errors:
+            raise GaveUp("DatasetInvalid", f"spec.workload.dataset is refused: {'; '.join(report.errors)}.")
+        if self._plan.dataset.digest not in ("", report.digest):
+            raise GaveUp(
+                "DatasetChanged",
+                f"The data set is not the one that this run began with ({report.digest} instead of "
+                f"{self._plan.dataset.digest}). Leave it as it is while a run lasts.",
+            )
+        return rows
+
+    async def _measure(self, address: Address, rows: Sequence[Row]) -> None:
+        where, plan = await resolved(address), self._plan
+        site = Site(
+            plan=plan,
+            address=where,
+            bodies=Bodies(plan, address, rows),
+            engine_start=ProcessStart(address),
+            interrupt=self._interrupt,
+            say=self._say,
+        )
+        highest = max(plan.points, key=lambda point: point.concurrency, default=None)
+        if highest is not None:
+            self._say("WarmingUp", f"a burst of {_users(highest)}")
+            await burst(site, highest, Bodies(plan, address, rows, most=BURST_TOKENS))
+        for number, point in enumerate(plan.points, 1):
+            self._enter(point, f"{_users(point)}, load point {number} of {len(plan.points)}")
+            report = await measure(site, point) if not self._interrupt.is_set() else None
+            if report is not None:
+                self._speaker.say(report)
+                self._sent += 1
+            if self._interrupt.is_set():
+                if self._sent < len(plan.points) or (report is not None and report.evidence.interrupted):
+                    raise GaveUp("Interrupted", "The load pod was told to stop before it had measured all points.")
+                return
+
+    async def _unless_interrupted(self, work: Coroutine[None, None, _T]) -> _T:
+        """The work's result; it is broken off when the pod is told to stop."""
+        task, told = asyncio.ensure_future(work), asyncio.ensure_future(self._interrupt.wait())
+        try:
+            await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise GaveUp("Interrupted", "The load pod was told to stop before the engine had answered.")
+        finally:
+            for pending in (task, told):
+                pending.cancel()
+                with suppress(asyncio.CancelledError, GaveUp):
+                    await pending
+
+    # What it says of itself
+
+    def _enter(self, point: PointPlan, words: str) -> None:
+        self._progress = Progress(stage="WarmingUp", message=words, point=point.index)
+        self._speaker.progress(self._progress)
+
+    def _say(self, stage: str, message: str) -> None:
+        """A new stage, and a new message if there is one; else the point's own words stand."""
+        self._progress = msgspec.structs.replace(self._progress, stage=stage, message=message or self._progress.message)
+        self._speaker.progress(self._progress)
+
+    async def _beat(self) -> None:
+        """A pod that says nothing is taken for dead: while it loads, its last words are said again."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            if self._progress.stage != "Waiting":
+                self._speaker.progress(self._progress)
+
+
+def _users(point: PointPlan) -> str:
+    return f"{point.concurrency} user{'s' if point.concurrency != 1 else ''}"

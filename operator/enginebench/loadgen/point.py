@@ -1,0 +1,169 @@
+"""One load point: ramp, warm-up, window, drain; then everything is cancelled and the figures are made."""
+
+import asyncio
+import gc
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic_ns, time
+from typing import Any
+
+from enginebench.api.loadplan import LoadPlan, PointPlan
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.closed_loop import ClosedLoop
+from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.models import is_wrong
+from enginebench.loadgen.monitor import Monitor
+from enginebench.loadgen.report import Course, point_report
+from enginebench.loadgen.routes import ROUTES
+from enginebench.results.messages import PointReport
+
+MIN_DRAIN_SECONDS = 30.0
+STALL_SECONDS = 300.0
+"""A window that only `maxRequests` would close is closed when no request has ended for so long."""
+BURST_TOKENS = 16
+"""Asked for by each request of the burst: it is about batch sizes and allocators, not about lengths."""
+
+Say = Callable[[str, str], None]
+"""(stage, message) → progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where and how a plan's points are measured."""
+
+    plan: LoadPlan
+    address: SocketAddress
+    bodies: Bodies
+    engine_start: Callable[[], Awaitable[float | None]]
+    """Asks the engine when its process started."""
+    interrupt: asyncio.Event
+    """Set by SIGTERM: close the point at once."""
+    say: Say
+
+
+def closed_loop(site: Site, point: PointPlan, bodies: Bodies, max_requests: int | None = None) -> ClosedLoop:
+    """The users of a point, asking what `bodies` gives."""
+    return ClosedLoop(
+        point.concurrency,
+        address=site.address,
+        route=ROUTES[site.plan.request.api],
+        model_is_wrong=lambda model: is_wrong(model, site.plan),
+        source=lambda phase, number: bodies.request(point, phase, number),
+        max_requests=max_requests,
+    )
+
+
+async def burst(site: Site, point: PointPlan, bodies: Bodies) -> None:
+    """Once before the first point: as many short requests at once as the highest level has users. Bounded."""
+    load = closed_loop(site, point, bodies)
+    await load.connect()
+    try:
+        load.start(0)
+        await wait_for(site, load.warm, site.plan.warmup_max_seconds)
+    finally:
+        load.stop()
+
+
+async def measure(site: Site, point: PointPlan) -> PointReport | None:
+    """The point's report; None if it was interrupted before its window opened."""
+    plan, loop = site.plan, asyncio.get_running_loop()
+    load = closed_loop(site, point, site.bodies, plan.max_requests)
+    monitor = Monitor()
+    started_at, engine_before = time(), await site.engine_start()
+    site.bodies.warm(point)
+    await load.connect()
+    try:
+        with _quiet_collector():
+            site.say("WarmingUp", "")
+            load.start(plan.ramp_seconds)
+            warm = await wait_for(site, load.warm, plan.ramp_seconds + plan.warmup_max_seconds)
+            if site.interrupt.is_set():
+                return None
+            site.say("Loading", "")
+            monitor.start()
+            load.open_window()
+            await _window(site, load, loop.time())
+            load.close_window()
+            monitor.stop()
+            site.say("Draining", "")
+            drained = await wait_for(site, load.drained, _drain_seconds(load))
+    finally:
+        ended = monotonic_ns()
+        load.stop()
+    interrupted = site.interrupt.is_set()
+    course = Course(
+        started_at=started_at,
+        ended_at=time(),
+        ended=ended,
+        interrupted=interrupted,
+        warmup_bound_reached=not warm,
+        drain_bound_reached=not drained and not interrupted,
+        engine_start_before=engine_before,
+        engine_start_after=None if interrupted else await site.engine_start(),
+        client_cpu_percent=monitor.cpu_percent,
+        loop_lag_p99=monitor.lag_p99,
+    )
+    return point_report(point, load, course, most_bytes=plan.point_bytes)
+
+
+async def wait_for(site: Site, event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event came within that time and before an interrupt."""
+    return await first_of(event.wait(), site.interrupt.wait(), seconds=seconds) and event.is_set()
+
+
+async def first_of(*waits: Coroutine[Any, Any, Any], seconds: float) -> bool:
+    """Wait for one of them, but no longer; whether one came."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _window(site: Site, load: ClosedLoop, began: float) -> None:
+    """Tick once a second until the time is over, enough requests have been started, or an interrupt."""
+    loop = asyncio.get_running_loop()
+    duration = site.plan.duration_seconds or math.inf
+    seen, stalled_at = load.progress, began + STALL_SECONDS
+    second = 0
+    while True:
+        second += 1
+        end = min(began + second, began + duration)
+        if await first_of(load.full.wait(), site.interrupt.wait(), seconds=max(0.0, end - loop.time())):
+            return
+        if second >= duration:
+            return
+        load.tick()
+        site.say("Loading", "")
+        if load.progress != seen:
+            seen, stalled_at = load.progress, loop.time() + STALL_SECONDS
+        if math.isinf(duration) and loop.time() > stalled_at:
+            return
+
+
+def _drain_seconds(load: ClosedLoop) -> float:
+    """The greater of 30 s and twice the median latency of what has finished in the window."""
+    latencies = sorted(record.end - record.start for record in load.records if record.outcome == "succeeded")
+    median = latencies[len(latencies) // 2] / 1e9 if latencies else 0.0
+    return max(MIN_DRAIN_SECONDS, 2 * median)
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Nothing that was alive before is looked at again, and what comes is collected seldom: about 1 ms every
+    10,000 new objects, where a full collection in the middle of a window would show as a stall."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 1_000, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

@@ -1,0 +1,113 @@
+"""From what a point's users saw to the point's message, within its budget of bytes."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+
+from enginebench import __version__
+from enginebench.api.loadplan import PointPlan
+from enginebench.loadgen.closed_loop import ClosedLoop
+from enginebench.results import figures, series
+from enginebench.results.frames import Encoder
+from enginebench.results.histogram import Histogram
+from enginebench.results.messages import Evidence, PointReport, RequestCounts
+from enginebench.results.record import RequestRecord
+from enginebench.results.series import Second
+
+MOST_ERROR_TEXTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a point went, besides what its users saw. Unix seconds; `ended`: monotonic nanoseconds, as the records'."""
+
+    started_at: float
+    ended_at: float
+    ended: int
+    interrupted: bool = False
+    warmup_bound_reached: bool = False
+    drain_bound_reached: bool = False
+    engine_start_before: float | None = None
+    engine_start_after: float | None = None
+    client_cpu_percent: float | None = None
+    loop_lag_p99: float | None = None
+
+
+def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_bytes: int) -> PointReport:
+    """The point as it is sent. Where it is too large, first its series grow coarse, then histograms are left out."""
+    window, records = load.window, load.records
+    tracked = [record for record in records if record.tracked]
+    counted = figures.tokens(records)
+    ttft = figures.ttft(tracked, course.ended)
+    latency = figures.request_latency(tracked, course.ended)
+    itl, tpot = figures.itl(tracked, counted), figures.tpot(tracked, counted)
+    outcomes = Counter(record.outcome for record in tracked)
+    incomplete = outcomes["open"]
+    distributions = {
+        "ttft": figures.histogram_of(ttft.observed),
+        "ttftCensored": figures.histogram_of(ttft.censored),
+        "requestLatency": figures.histogram_of(latency.observed),
+        "requestLatencyCensored": figures.histogram_of(latency.censored),
+        "itl": itl,
+        "tpot": tpot,
+        "interEventGap": load.gaps,
+    }
+    report = PointReport(
+        index=point.index,
+        repeat=point.repeat,
+        concurrency=point.concurrency,
+        started_at=course.started_at,
+        ended_at=course.ended_at,
+        window_seconds=window.seconds,
+        requests=RequestCounts(succeeded=outcomes["succeeded"], errored=outcomes["errored"], incomplete=incomplete),
+        requests_per_second=figures.requests_per_second(records, window),
+        output_tokens_per_second=figures.output_tokens_per_second(records, window, counted),
+        total_tokens_per_second=figures.total_tokens_per_second(records, window, counted),
+        ttft=figures.censored_figure(ttft),
+        itl=figures.histogram_figure(itl, left_out=incomplete),
+        tpot=figures.histogram_figure(tpot, left_out=incomplete),
+        inter_event_gap=figures.histogram_figure(load.gaps),
+        request_latency=figures.censored_figure(latency),
+        prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
+        output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
+        evidence=_evidence(load, course, tracked, counted),
+        generator_version=__version__,
+    )
+    return _within(most_bytes, report, distributions, series.seconds(records, load.ticks, window, counted))
+
+
+def _evidence(load: ClosedLoop, course: Course, tracked: list[RequestRecord], counted: figures.Tokens) -> Evidence:
+    errors = Counter(record.error for record in tracked if record.outcome == "errored")
+    reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
+    return Evidence(
+        interrupted=course.interrupted,
+        wrong_models=tuple(name for name, _ in load.wrong_models.most_common(MOST_ERROR_TEXTS)),
+        engine_start_before=course.engine_start_before,
+        engine_start_after=course.engine_start_after,
+        warmup_bound_reached=course.warmup_bound_reached,
+        drain_bound_reached=course.drain_bound_reached,
+        replayed=load.replayed,
+        tokens_per_event=counted.per_event if counted.source == "usage" else None,
+        token_source=counted.source,
+        client_cpu_percent=course.client_cpu_percent,
+        loop_lag_p99=course.loop_lag_p99,
+        errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
+        finish_reasons=dict(reasons),
+    )
+
+
+def _within(
+    most_bytes: int, report: PointReport, distributions: dict[str, Histogram], span: list[Second]
+) -> PointReport:
+    """The report with as much of histograms and series as the budget takes; the figures themselves always go."""
+    packed = {name: histogram.to_bytes() for name, histogram in distributions.items() if histogram.samples}
+    report = msgspec.structs.replace(report, histograms=packed)
+    while packed and _wire_bytes(report) > most_bytes:  # the report holds this very dict
+        del packed[max(packed, key=lambda name: len(packed[name]))]
+    data = series.fit(span, lambda s: _wire_bytes(msgspec.structs.replace(report, series=s)) <= most_bytes)
+    return msgspec.structs.replace(report, series=data)
+
+
+def _wire_bytes(report: PointReport) -> int:
+    return sum(map(len, Encoder().message(report)))

@@ -1,0 +1,47 @@
+"""What the load pod says: messages framed on standard output, everything else on standard error."""
+
+import os
+import sys
+from time import monotonic, time
+
+import msgspec
+
+from enginebench.results.frames import Encoder
+from enginebench.results.messages import Progress, SpokenMessage
+
+THIN_AFTER = 600
+"""So many progress messages come a second apart, as many again two seconds apart, and so on: the log stays small."""
+RAREST_SECONDS = 30
+"""But never further apart: a pod that says nothing is taken for dead."""
+
+
+class Speaker:
+    """Writes frames to a file descriptor, each with one write(2), so that no other line is mixed into one."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._encoder = Encoder()
+        self._progresses = 0
+        self._said_at = 0.0
+        self._said: tuple[str, str] = ("", "")
+
+    @classmethod
+    def on_stdout(cls) -> "Speaker":
+        """Takes standard output for frames alone: what else is printed goes to standard error from now on."""
+        own = os.dup(sys.stdout.fileno())
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        return cls(own)
+
+    def say(self, message: SpokenMessage) -> None:
+        """Write a message out."""
+        for line in self._encoder.message(message):
+            os.write(self._descriptor, line)
+
+    def progress(self, progress: Progress) -> None:
+        """Say where the pod stands, unless that was said a moment ago; a new stage or message is always said."""
+        words, now = (progress.stage, progress.message), monotonic()
+        if words == self._said and now - self._said_at < min(RAREST_SECONDS, 2 ** (self._progresses // THIN_AFTER)):
+            return
+        self._said, self._said_at = words, now
+        self._progresses += 1
+        self.say(msgspec.structs.replace(progress, at=time()))

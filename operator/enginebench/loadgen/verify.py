@@ -1,0 +1,193 @@
+"""Before any load: the engine answers, serves the right model, and a real completion has come back."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Mapping, Sequence
+from time import monotonic, time
+from typing import TypeVar
+
+from enginebench.api.loadplan import LoadPlan, PointPlan, Row
+from enginebench.loadgen.address import Address
+from enginebench.loadgen.asking import Dialect, Refused, dialect_of
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.models import is_wrong
+from enginebench.loadgen.plain import UNREACHABLE
+from enginebench.loadgen.pull import PullFailed, pull
+from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.speaker import Speaker
+from enginebench.results.messages import EngineReport, Progress
+from enginebench.results.record import RequestRecord
+
+RETRY_SECONDS = 0.5
+VERIFYING_TOKENS = 8
+TRIES = 3
+"""A connection that breaks right after the start is tried again; a refusal in words is not."""
+VERIFYING_POINT = PointPlan(index=0, concurrency=1)
+
+_T = TypeVar("_T")
+
+
+class GaveUp(Exception):  # noqa: N818  # named for what happened
+    """The pod cannot do its work: a stable reason, and a message that says what is wrong and what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker: Speaker) -> EngineReport:
+    """The engine's report; GaveUp says why there is none."""
+    dialect = dialect_of(plan, address)
+    listed = await _answering(plan, dialect, speaker)
+    seconds, size = None, None
+    if plan.pull_model and dialect.pulls and not _served(plan, listed):
+        seconds, size = await _pulled(plan, address, speaker)
+        listed = dict(await _asked(dialect.models()))
+    speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
+    served = _served(plan, listed)
+    if served is None:
+        names = ", ".join(sorted(listed)) or "no model at all"
+        reason = "ModelNotFound" if dialect.pulls else "WrongModel"
+        raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
+    first = await _completion(plan, await resolved(address), address, rows)
+    return EngineReport(
+        served_model=served,
+        version=await _asked(dialect.version()),
+        model_digest=listed[served],
+        first_request_seconds=first,
+        model_download_seconds=seconds,
+        model_download_bytes=size,
+        effective=await _asked(dialect.effective()),
+        at=time(),
+    )
+
+
+async def resolved(address: Address) -> SocketAddress:
+    """Where to connect to; OSError if the name is not known."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    family, _, _, _, where = found[0]
+    return family, tuple(str(part) if isinstance(part, bytes) else part for part in where)
+
+
+async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict[str, str]:
+    """What the engine lists, as soon as it does."""
+    began, why = monotonic(), "no answer yet"
+    while monotonic() - began < plan.startup_seconds:
+        speaker.progress(Progress(stage="Waiting", message=f"waiting for the engine to answer ({why})"))
+        try:
+            return dict(await dialect.models())
+        except Refused as refusal:
+            why = str(refusal)
+            if "HTTP 401" in why or "HTTP 403" in why:
+                raise GaveUp(
+                    "VerificationFailed", f"{plan.url} refuses us: {why}. It must answer without a token."
+                ) from None
+        except UNREACHABLE as error:
+            why = _words(error)
+        await asyncio.sleep(RETRY_SECONDS)
+    raise GaveUp("EngineNotReady", f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}.")
+
+
+async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[float, int]:
+    def on_bytes(done: int, total: int | None, status: str) -> None:
+        share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else status
+        speaker.progress(
+            Progress(
+                stage="DownloadingModel",
+                message=f"downloading {plan.model}: {share}",
+                bytes_done=done,
+                bytes_total=total,
+            )
+        )
+
+    on_bytes(0, None, "asked for")
+    try:
+        return await pull(address, plan, on_bytes)
+    except PullFailed as failure:
+        raise GaveUp(
+            "ModelPullFailed",
+            f"Ollama cannot pull {plan.model}: {failure}. Check the model's name, the way to its registry, and the "
+            "room on the model cache.",
+        ) from failure
+
+
+async def _completion(plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row]) -> float:
+    """Seconds that one real completion took, on the route that is measured; it pays for what loads lazily."""
+    request = Bodies(plan, address, rows, most=VERIFYING_TOKENS).request(VERIFYING_POINT, "verify", 0)
+    why = ""
+    for _ in range(TRIES):
+        record = RequestRecord(start=0, tracked=False)
+        once = _Once()
+        try:
+            connection = await connect(where, ROUTES[plan.request.api], once)
+        except (OSError, TimeoutError) as error:
+            why = f"the connection could not be opened: {_words(error)}"
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        try:
+            connection.send(request, record)
+            async with asyncio.timeout(plan.startup_seconds):
+                why = await once.over
+        except TimeoutError:
+            why = f"no answer within {plan.startup_seconds} s"
+            break
+        finally:
+            connection.close()
+        wrong = next((model for model in once.models if is_wrong(model, plan)), None)
+        if wrong is not None:
+            raise GaveUp("WrongModel", f"{plan.url} was asked for {plan.model} and answered as {wrong}.")
+        if not why:
+            return (record.end - record.start) / 1e9
+        if record.outcome == "errored":
+            break
+        await asyncio.sleep(RETRY_SECONDS)
+    path = ROUTES[plan.request.api].path
+    raise GaveUp("VerificationFailed", f"POST {path} of {plan.url} brought no completion: {why}.")
+
+
+class _Once:
+    """Listens to one request."""
+
+    def __init__(self) -> None:
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """What went wrong; empty if nothing did."""
+        self.models: set[str] = set()
+
+    def gap(self, nanoseconds: int, /) -> None:
+        """Nothing is measured yet."""
+
+    def served_by(self, model: str) -> None:
+        self.models.add(model)
+
+    def ended(self, connection: Connection, record: RequestRecord) -> None:  # noqa: ARG002  # Listener's signature
+        self._tell(record.error)
+
+    def lost(self, connection: Connection, record: RequestRecord | None, why: str) -> None:  # noqa: ARG002  # ditto
+        self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        if not self.over.done():
+            self.over.set_result(why)
+
+
+async def _asked(question: Awaitable[_T]) -> _T:
+    """An answer that must come now: the engine has answered before."""
+    try:
+        return await question
+    except (Refused, *UNREACHABLE) as error:
+        raise GaveUp(
+            "VerificationFailed", f"The engine answered, and then did not any more: {_words(error)}."
+        ) from error
+
+
+def _served(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:
+    """The listed name that the plan asks for."""
+    return next((name for name in listed if not is_wrong(name, plan)), None)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
