@@ -4,8 +4,9 @@
 
 Starts `python -m enginebench simulate` with one slot a stream and a step that does not depend on the batch, keeps
 every stream busy (closed loop) and compares what arrives with what the latency model says. With --cpus the server
-runs under a CFS quota of that many cores (Linux, root). On a machine that has other work, put `chrt -r 5` in front (root):
-else the figures are its scheduler's. A bench, not a test: it prints, a reader judges.
+runs under a CFS quota of that many cores (Linux, root). On a machine that has other work the figures are its scheduler's;
+as root, `chrt -r 5` in front keeps the others out (with --cpus `chrt -R -r 5`: the server stays under its quota).
+A bench, not a test: it prints, a reader judges.
 """
 
 import argparse
@@ -88,9 +89,12 @@ def cpu_limit(pid: int, cpus: float | None) -> Iterator[None]:
     group.mkdir()
     try:
         quota = int(cpus * PERIOD_MICROSECONDS)
+        # Against its neighbours the group weighs as much as it can: only the quota is to hold it back.
         if (group / "cpu.max").exists():
             (group / "cpu.max").write_text(f"{quota} {PERIOD_MICROSECONDS}")
+            (group / "cpu.weight").write_text("10000")
         else:
+            (group / "cpu.shares").write_text("262144")
             (group / "cpu.cfs_period_us").write_text(str(PERIOD_MICROSECONDS))
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         (group / "cgroup.procs").write_text(str(pid))
