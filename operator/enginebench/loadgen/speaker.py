@@ -23,7 +23,7 @@ class Speaker:
         self._encoder = Encoder()
         self._progresses = 0
         self._said_at = 0.0
-        self._said: tuple[str, str] = ("", "")
+        self._said = ""
 
     @classmethod
     def on_stdout(cls) -> "Speaker":
@@ -38,10 +38,11 @@ class Speaker:
             os.write(self._descriptor, line)
 
     def progress(self, progress: Progress) -> None:
-        """Say where the pod stands, unless that was said a moment ago; a new stage or message is always said."""
-        words, now = (progress.stage, progress.message), monotonic()
-        if words == self._said and now - self._said_at < min(RAREST_SECONDS, 2 ** (self._progresses // THIN_AFTER)):
+        """Say where the pod stands, unless that was done a moment ago; a new stage is always said."""
+        now = monotonic()
+        pause = min(RAREST_SECONDS, 2 ** (self._progresses // THIN_AFTER))
+        if progress.stage == self._said and now - self._said_at < 0.9 * pause:  # the beat itself is a little uneven
             return
-        self._said, self._said_at = words, now
+        self._said, self._said_at = progress.stage, now
         self._progresses += 1
         self.say(msgspec.structs.replace(progress, at=time()))
