@@ -128,7 +128,7 @@ class Cluster:
                 behaviour.dies_after, lambda: self.kubelets.kill(life, behaviour.exit_code, behaviour.reason)
             )
         if behaviour.silent_after is not None:
-            self.timeline.after(behaviour.silent_after, lambda: life.program and life.program.hang())
+            self.timeline.after(behaviour.silent_after, lambda: self.kubelets.hang(life))
 
         def spoke(report: PointReport, payload: bytes) -> None:
             self.transcript.note("cluster", pod.name, f"measured point {report.index}", report.requests)
@@ -155,7 +155,7 @@ class Cluster:
         if service is None:
             return None
         selector = service.obj["spec"].get("selector") or {}
-        port = next((p for p in service.obj["spec"]["ports"] if p["port"] == int(match["port"])), None)
+        port = next((p for p in service.obj["spec"].get("ports") or () if p["port"] == int(match["port"])), None)
         answering = [
             life.server
             for life in self.kubelets.lives.values()

@@ -16,6 +16,7 @@ from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.outcome import outcome_of_run
 from enginebench.workflow.plan import Plan
 from enginebench.workflow.problem import CANCELLED, DEADLINE_EXCEEDED, Problem
+from enginebench.workflow.rules import children
 from enginebench.workflow.rules.actions import actions
 from enginebench.workflow.rules.after_the_end import after_the_end
 from enginebench.workflow.rules.clock import tick, used
@@ -68,7 +69,7 @@ def decide(seen: Observed, now: datetime) -> Plan:
         keep=keep,
         status=None if status == seen.status else status,
         actions=tuple(actions(seen, dataset, drafts, stop, now)),
-        wake_after=None if outcome is not None and not seen.children else _wake(seen, drafts),
+        wake_after=None if outcome is not None and not seen.children else _wake(seen, drafts, now),
         events=happenings(seen.status, status),
     )
 
@@ -134,9 +135,10 @@ def _waiting(drafts: Sequence[Draft]) -> bool:
     return False
 
 
-def _wake(seen: Observed, drafts: Sequence[Draft]) -> timedelta:
-    if any(child.role is not Role.DATA and child.deleting is not None for child in seen.children):
+def _wake(seen: Observed, drafts: Sequence[Draft], now: datetime) -> timedelta:
+    going = (child.deleting for child in seen.children if child.role is not Role.DATA)
+    if any(since is not None and now - since < children.OVERDUE for since in going):
         return LOOK_SOON
     if any(d.open for d in drafts):
         return LOOK_SOON if any(d.view.heard.failure is not None for d in drafts) else LOOK_AGAIN
-    return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not seen.pods else LOOK_SOON
+    return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not children.busy(seen, now) else LOOK_SOON

@@ -14,6 +14,8 @@ def phase_of_open(target: TargetView, now: datetime, points_total: int) -> Phase
     if target.has_engine and (early := _before_it_runs(target.engine, now)) is not None:
         return early
     heard = target.heard
+    if heard.engine is None and target.verified:  # a new operator has not read the load pod's log yet
+        return target.status.phase or "Loading", target.status.message or ""
     if heard.engine is None:
         return _before_it_answers(target)
     if heard.ended:

@@ -17,7 +17,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
     target = draft.view
     phase, message = _phase(draft, stop, now)
     engine = readback.engine_status(seen, target)
-    served = draft.open and target.heard.engine is not None
+    served = draft.open and target.verified
     return TargetStatus(
         name=target.name,
         phase=phase,

@@ -96,3 +96,12 @@ def test_a_download_has_a_time_of_its_own_where_the_load_pod_pulls() -> None:
 def test_an_endpoint_is_never_missed() -> None:
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
     assert end_of_attempt(target(spec=endpoint, engine=None), at(20)) is None
+
+
+def test_a_load_pod_that_never_verifies_an_endpoint_is_given_up() -> None:
+    endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
+    waiting = target(spec=endpoint, engine=None, heard=UNHEARD)
+    assert end_of_attempt(waiting, at(1800 + 61)) is None
+    problem = end_of_attempt(waiting, at(1800 + 62))
+    assert problem is not None
+    assert problem.reason == "StartupTimeout"

@@ -221,6 +221,12 @@ def test_points_of_an_engine_that_was_another_are_measured_again() -> None:
     assert [(a.attempt, a.points) for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD] == [(3, (0,))]
 
 
+def test_a_new_operator_says_what_the_old_one_said_until_it_has_read_the_log() -> None:
+    seen, _ = step(measured(), 12)
+    deaf = replace(seen, heard={})
+    assert decide(deaf, at(13)).status is None
+
+
 def test_a_target_that_is_disrupted_again_and_again_fails() -> None:
     seen, reasons_seen = running(), []
     for i in range(40):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.rules.pod_end import engine_died, load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
@@ -152,7 +153,11 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return Problem(problem.reason, f"Load pod: {problem.message}")
     heard = target.heard
-    if heard.engine is None or heard.heard_at is None or heard.ended or not _caught_up(target, now):
+    if heard.ended or not _caught_up(target, now):
+        return None
+    if not target.has_engine and not target.verified and pod.started_at is not None:
+        return _endpoint_not_verified(target, pod, now - pod.started_at)
+    if heard.engine is None or heard.heard_at is None:
         return None
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
     if now - heard.heard_at < limit:
@@ -161,6 +166,17 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         "LoadPodSilent",
         f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
         "and run again.",
+    )
+
+
+def _endpoint_not_verified(target: TargetView, pod: PodView, took: timedelta) -> Problem | None:
+    """The load pod itself gives up after startupSeconds, if it still can."""
+    if took < timedelta(seconds=target.timeouts.startup_seconds) + SILENCE_LIMIT:
+        return None
+    return Problem(
+        "StartupTimeout",
+        f"Load pod {pod.name} has not verified the endpoint within {target.timeouts.startup_seconds} s, nor given up. "
+        f"Look at its log and its node ({pod.node}), and run again.",
     )
 
 
