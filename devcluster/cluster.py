@@ -125,7 +125,6 @@ class Cluster:
             self._delete_cluster()
             self._stop_own_engine()
             with self._screen.step(f"Removing {self._settings.cache} ({disk_usage(self._settings.cache)})"):
-                self._supplier.own_engine.purge()
                 for entry in self._settings.cache.iterdir():
                     remove_tree(entry)
                 shutil.rmtree(self._settings.cache)
@@ -144,7 +143,7 @@ class Cluster:
 
     def _stop_own_engine(self) -> None:
         own = self._supplier.own_engine
-        if os.geteuid() == 0 and (self._settings.engine_data.exists() or self._settings.run.exists()):
+        if os.geteuid() == 0 and (self._settings.engine_data.exists() or any(process.find(own.is_dockerd))):
             with self._screen.step("Ending the container engine of our own"):
                 own.stop()
             for left in fence.remains():

@@ -10,7 +10,7 @@ from pathlib import Path
 from devcluster import cgroups, fence, process
 from devcluster.cache import remove_tree, unmount_below
 from devcluster.errors import DevclusterError, RefusedError
-from devcluster.settings import BRIDGE, NETWORK, NODE_GATEWAY, NODE_SUBNET, OTHER_NETWORKS, Settings
+from devcluster.settings import BRIDGE, NETWORK, NO_RESOLVER, NODE_GATEWAY, NODE_SUBNET, OTHER_NETWORKS, Settings
 
 CAP_SYS_RESOURCE = 24
 START_SECONDS = 60.0
@@ -89,7 +89,10 @@ class OwnEngine:
             "--ip6tables=false",
             "--ip-masq=false",
             "--ip-forward=false",
-            f"--dns={NODE_GATEWAY}",
+            # dockerd's resolver says nothing at all when its upstream fails: the nodes are not to wait long.
+            f"--dns={NO_RESOLVER}",
+            "--dns-opt=timeout:1",
+            "--dns-opt=attempts:1",
             f"--default-address-pool=base={OTHER_NETWORKS},size=24",
             # Not another engine's, should a containerd of the system be running.
             "--containerd-namespace=enginebench",
@@ -189,11 +192,6 @@ class OwnEngine:
             unmount_below(folder)
         remove_tree(self._settings.run)
         fence.take_down(self._memory)
-
-    def purge(self) -> None:
-        """`stop`, and remove its images and containers."""
-        self.stop()
-        remove_tree(self._settings.engine_data)
 
 
 def lacks_capability(status: str, capability: int = CAP_SYS_RESOURCE) -> bool:

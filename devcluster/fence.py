@@ -40,7 +40,10 @@ IPV4 = Filter(
         # Between nodes, where the host's own policy may be DROP.
         f"-A {FORWARD} -s {ADDRESS_BLOCK} -d {ADDRESS_BLOCK} -j ACCEPT",
         # A Service address that kube-proxy has not programmed yet would go out by the default route.
+        # TCP is reset: ICMP answers are few, the kernel limits them by destination.
+        f"-A {FORWARD} -s {ADDRESS_BLOCK} -p tcp -j REJECT --reject-with tcp-reset",
         f"-A {FORWARD} -s {ADDRESS_BLOCK} -j REJECT",
+        f"-A {FORWARD} -i {BRIDGE} -j REJECT",  # whatever its source says
         f"-A {FORWARD} -d {ADDRESS_BLOCK} -j REJECT",
         # A resolver on the host would ask the outside world for the cluster: names fail at once instead.
         f"-A {INPUT} -s {ADDRESS_BLOCK} -p udp -m udp --dport 53 -j REJECT",

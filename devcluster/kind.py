@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from devcluster import gpu, process
 from devcluster.engine import Engine
+from devcluster.errors import DevclusterError
 from devcluster.settings import POD_SUBNET, SERVICE_SUBNET, Settings
 
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
@@ -30,12 +32,10 @@ class Node:
 def configuration(name: str, own_network: bool) -> dict[str, Any]:
     """kind's configuration: a control plane and one worker with the GPU's labels.
 
-    With `own_network` the addresses are ours and podnetwork.py connects the pods;
-    without, kind's own network plug-in does, which only the public image has.
+    With `own_network` podnetwork.py connects the pods; without, kind's own network
+    plug-in does, which only the public image has.
     """
-    networking: dict[str, Any] = {"ipFamily": "ipv4"}
-    if own_network:
-        networking |= {"disableDefaultCNI": True, "podSubnet": POD_SUBNET, "serviceSubnet": SERVICE_SUBNET}
+    networking = {"ipFamily": "ipv4", "podSubnet": POD_SUBNET, "serviceSubnet": SERVICE_SUBNET}
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -43,7 +43,7 @@ def configuration(name: str, own_network: bool) -> dict[str, Any]:
         # Beta and off in 1.34: tests let it play the part of OpenShift's security context constraints.
         "featureGates": {"MutatingAdmissionPolicy": True},
         "runtimeConfig": {"admissionregistration.k8s.io/v1beta1": "true"},
-        "networking": networking,
+        "networking": {**networking, "disableDefaultCNI": own_network},
         "nodes": [{"role": "control-plane"}, {"role": "worker", "labels": gpu.LABELS}],
     }
 
@@ -74,10 +74,16 @@ class Kind:
         options = ["--config", "-", "--image", image, "--kubeconfig", str(kubeconfig), "--verbosity", "1"]
         process.run([program, "create", "cluster", *options], env=self._engine.env, text=text, log=log)
 
-    def delete(self) -> None:
-        ids = [node.id for node in self.nodes()]
-        if ids:
-            self._engine.docker("rm", "--force", "--volumes", *ids)
+    def delete(self, seconds: float = 60) -> None:
+        """Repeat until none is left: the engine may still be at work on the request of a command that was killed."""
+        limit = time.monotonic() + seconds
+        while nodes := self.nodes():
+            ids = [node.id for node in nodes]
+            done = process.attempt(["docker", "rm", "--force", "--volumes", *ids], env=self._engine.env)
+            if not done.ok and time.monotonic() > limit:
+                raise DevclusterError(f"The engine does not remove {[node.name for node in nodes]}: {done.errors}")
+            if not done.ok:
+                time.sleep(0.2)
 
     def start(self) -> None:
         for node in self.nodes():

@@ -22,6 +22,9 @@ ADDRESS_BLOCK = "198.18.0.0/15"
 POD_SUBNET = "198.18.0.0/17"
 NODE_SUBNET = "198.18.136.0/22"
 NODE_GATEWAY = "198.18.136.1"
+# The engine's upstream resolver: nobody, and not the gateway either, whose DNS traffic kind's nodes send
+# back to the engine's resolver. The fence answers "unreachable" for it at once.
+NO_RESOLVER = "198.18.128.53"
 OTHER_NETWORKS = "198.18.160.0/19"
 SERVICE_SUBNET = "198.19.0.0/16"
 

@@ -64,7 +64,7 @@ def test_another_cache_folders_engine_is_left_alone(
     settings: Settings, another: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     own = OwnEngine(settings)
-    for act in (lambda: own.start(None), own.stop, own.purge):
+    for act in (lambda: own.start(None), own.stop):
         with pytest.raises(RefusedError, match=f"XDG_CACHE_HOME={tmp_path}/other"):
             act()
     assert another.poll() is None

@@ -25,7 +25,7 @@ def test_all_addresses_lie_in_the_block_for_benchmarks_and_apart() -> None:
 def test_what_stays_inside_is_accepted_before_all_else_is_refused() -> None:
     forward = [rule for rule in fence.IPV4.rules if fence.FORWARD in rule]
     assert forward[0].endswith(f"-s {settings.ADDRESS_BLOCK} -d {settings.ADDRESS_BLOCK} -j ACCEPT")
-    assert all(rule.endswith("-j REJECT") for rule in forward[1:])
+    assert all(" -j REJECT" in rule for rule in forward[1:])
     assert any(f"-s {settings.ADDRESS_BLOCK} -j" in rule for rule in forward)
     assert any(f"-d {settings.ADDRESS_BLOCK} -j" in rule for rule in forward)
 
@@ -63,7 +63,7 @@ before = rules()
 for _ in range(2):
     fence.put_up(memory)
 once = rules()
-assert len(fence.remains()) == 9 + 4 + 1, fence.remains()
+assert len(fence.remains()) == 11 + 4 + 1, fence.remains()
 assert sum("-A FORWARD -j ENGINEBENCH-FORWARD" in rule for rule in once) == 2, once
 assert fence.FORWARDING.read_text().strip() == "1"
 assert not reachable()

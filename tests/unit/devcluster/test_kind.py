@@ -9,18 +9,14 @@ from devcluster import gpu, kind
 from devcluster.settings import POD_SUBNET, SERVICE_SUBNET
 
 
-def test_our_node_image_gets_our_network() -> None:
-    config = kind.configuration("x", own_network=True)
-    assert config["networking"]["disableDefaultCNI"] is True
+@pytest.mark.parametrize("own_network", [True, False])
+def test_every_address_is_ours_and_only_the_public_image_brings_its_network(own_network: bool) -> None:
+    config = kind.configuration("x", own_network)
+    assert config["networking"]["disableDefaultCNI"] is own_network
     assert config["networking"]["podSubnet"] == POD_SUBNET
     assert config["networking"]["serviceSubnet"] == SERVICE_SUBNET
-    assert [node["role"] for node in config["nodes"]] == ["control-plane", "worker"]
-
-
-def test_the_public_node_image_keeps_its_own_network() -> None:
-    config = kind.configuration("x", own_network=False)
-    assert config["networking"] == {"ipFamily": "ipv4"}
     assert config["featureGates"] == {"MutatingAdmissionPolicy": True}
+    assert [node["role"] for node in config["nodes"]] == ["control-plane", "worker"]
 
 
 def test_only_the_worker_has_the_gpus_labels() -> None:

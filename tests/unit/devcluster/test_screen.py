@@ -1,6 +1,7 @@
 """What a log without a terminal shows."""
 
 import io
+import re
 import threading
 import time
 
@@ -28,14 +29,16 @@ def test_a_step_says_what_it_is_how_long_it_may_take_and_took() -> None:
     shown, sink = plain()
     with shown.step("Building [x]", "1 min"):
         pass
-    assert sink.getvalue() == "  start: Building [x] (1 min)\n  done: Building [x], 0.0 s\n"
+    first, second = sink.getvalue().splitlines()
+    assert first == "  start: Building [x] (1 min)"
+    assert re.fullmatch(r"  done: Building \[x\], \d\.\d s", second)
 
 
 def test_a_failed_step_is_said_to_have_failed() -> None:
     shown, sink = plain()
     with pytest.raises(KeyError), shown.step("Building"):
         raise KeyError
-    assert sink.getvalue().splitlines()[-1] == "  failed: Building after 0.0 s"
+    assert sink.getvalue().splitlines()[-1].startswith("  failed: Building after ")
 
 
 def test_a_long_step_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
