@@ -33,6 +33,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         make("deploy")
+    os.environ |= images.cluster_environment()
     return Cluster(kubeconfig=ROOT / ".cluster" / "kubeconfig", image=BUILT.read_text().strip())
 
 
@@ -44,9 +45,9 @@ def vllm_image(cluster: Cluster) -> str:
 
 @pytest.fixture(scope="session")
 def kinds(cluster: Cluster) -> str:
-    """Every namespaced kind that can be listed, but Events."""
+    """Every namespaced kind that can be listed, but Events, and Endpoints, which come and go with their Services."""
     names = cluster.kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name").split()
-    return ",".join(name for name in names if not name.startswith("events"))
+    return ",".join(name for name in names if not name.startswith(("events", "endpoint")))
 
 
 def create_namespace(cluster: Cluster, name: str, kinds: str) -> Namespace:

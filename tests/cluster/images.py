@@ -1,6 +1,5 @@
 """Images that only tests need, made from the operator's."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ def cluster_environment() -> dict[str, str]:
 
 def vllm_image(operator: str) -> str:
     """An image that starts as vLLM's does and serves the simulated engine; built and loaded if it is not there."""
-    os.environ |= cluster_environment()
     files = sorted(path for path in VLLM.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     image = f"localhost/enginebench/vllm-stand-in:{digest(ROOT, files, operator)}"
     if not image_field(image, ".Id"):

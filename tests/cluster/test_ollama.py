@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
+from images.ollama.build import NODE_FOLDER
 from tests.cluster.conftest import ROOT, make
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.runs import benchmark
 
 MODEL = "tiny"
-FOLDER = "/var/enginebench/models"
-"""On the worker; the `path` of `demo/tiny-model.yaml` too."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
             "storageClassName": "",
             "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {"namespace": namespace.name, "name": "models"},
-            "hostPath": {"path": FOLDER, "type": "Directory"},
+            "hostPath": {"path": NODE_FOLDER, "type": "Directory"},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [node]}},
         },
     }
@@ -132,4 +131,4 @@ def test_a_model_that_cannot_be_had_is_named(namespace: Namespace) -> None:
 
 
 def test_the_demo_shows_the_same_model() -> None:
-    assert FOLDER in (ROOT / "demo" / "tiny-model.yaml").read_text()
+    assert f"path: {NODE_FOLDER}," in (ROOT / "demo" / "tiny-model.yaml").read_text()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from enginebench.cluster import payload
 from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
 from tests.support.endpoints import URL, simulated_server
 from tests.support.runs import benchmark, simulated
@@ -107,14 +108,17 @@ def test_results_can_be_fetched_and_are_what_the_status_says(namespace: Namespac
     namespace.apply(benchmark("run", levels=[1, 2]))
     status = namespace.wait_finished("run")
     assert outcome(status) == SUCCESS
-    named = [ref["configMap"] for ref in status["results"]["data"]]
-    kept = namespace.kubectl("get", "configmaps", "--selector=enginebench.dev/role=data", "--output=name").split()
-    assert sorted(f"configmap/{name}" for name in named) == sorted(kept)
-    assert [point["data"] for point in status["points"]] == named
+    named, selector = [ref["configMap"] for ref in status["results"]["data"]], status["results"]["selector"]
+    kept = namespace.cluster.get("configmaps", f"--namespace={namespace.name}", f"--selector={selector}")["items"]
+    assert sorted(named) == sorted(found["metadata"]["name"] for found in kept)
+    assert [found["immutable"] for found in kept] == [True, True]
+    reports = [received.report for received in map(payload.unpacked, kept) if received is not None]
+    measured = {report.concurrency: report for report in reports}
     for point in status["points"]:
-        found = namespace.cluster.get("configmap", point["data"], f"--namespace={namespace.name}")
-        assert found["immutable"] is True
-        assert found["metadata"]["annotations"]["enginebench.dev/sha256"] == point["sha256"]
+        report = measured[point["load"]["concurrency"]]
+        assert point["requests"]["succeeded"] == report.requests.succeeded
+        assert point["requestsPerSecond"] == pytest.approx(report.requests_per_second, rel=1e-3)
+        assert report.histograms.keys() >= {"ttft", "itl"}
     namespace.kubectl("delete", "bmr", "run")
     eventually(lambda: not namespace.objects() - namespace.ours, within=60, what="the results gone with the run")
 

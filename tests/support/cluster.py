@@ -1,4 +1,4 @@
-"""A real cluster, driven with kubectl as a user drives it."""
+"""A real cluster, driven with kubectl as a user drives it. `kubectl` is the one on PATH."""
 
 import json
 import os
@@ -101,7 +101,7 @@ class Namespace:
     cluster: Cluster
     name: str
     kinds: str
-    """Every namespaced kind that can be listed, but Events: for what is left over."""
+    """Every namespaced kind in which something can be left over."""
     ours: set[str] = field(default_factory=set)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
