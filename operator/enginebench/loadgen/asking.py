@@ -7,12 +7,17 @@ from typing import Any, Protocol
 from enginebench.api.loadplan import LoadPlan
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.http import ProtocolError
-from enginebench.loadgen.models import is_wrong
+from enginebench.loadgen.models import same_model
 from enginebench.loadgen.plain import UNREACHABLE, Response, fetch
 
 Fact = str | int | float | bool
 _NOT_FOUND = 404
 _PROCESS_START = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? ([0-9.eE+]+)", re.MULTILINE)
+
+_LOADED = {"size": "sizeBytes", "size_vram": "sizeVramBytes", "context_length": "contextLength"}
+"""Of /api/ps: how much of the model lies where, and with what context. 0.9.2 does not tell the context."""
+_SHOWN = {"quantization_level": "quantization", "parameter_size": "parameterSize"}
+"""Of /api/show."""
 
 
 class Refused(Exception):  # noqa: N818  # named for what happened
@@ -48,12 +53,11 @@ class OpenAi:
         return {entry["id"]: "" for entry in await self._listed()}
 
     async def version(self) -> str:
-        response = await fetch(self._address, "/version")
-        return str(_member(response, "version") or "") if response.ok else ""
+        return await _version(self._address, "/version")
 
     async def effective(self) -> dict[str, Fact]:
         for entry in await self._listed():
-            if not is_wrong(entry["id"], self._plan) and isinstance(entry.get("max_model_len"), int):
+            if same_model(entry["id"], self._plan) and isinstance(entry.get("max_model_len"), int):
                 return {"maxModelLen": entry["max_model_len"]}
         return {}
 
@@ -61,8 +65,7 @@ class OpenAi:
         response = await fetch(self._address, "/v1/models")
         if not response.ok:
             raise Refused(f"GET /v1/models: {response.words()}")
-        entries = _member(response, "data")
-        return [e for e in entries if isinstance(e, dict) and "id" in e] if isinstance(entries, list) else []
+        return _named(_member(response, "data"), "id")
 
 
 class Ollama:
@@ -78,22 +81,19 @@ class Ollama:
         return {m["name"]: str(m.get("digest") or "") for m in await self._listed("/api/tags")}
 
     async def version(self) -> str:
-        response = await fetch(self._address, "/api/version")
-        return str(_member(response, "version") or "") if response.ok else ""
+        return await _version(self._address, "/api/version")
 
     async def effective(self) -> dict[str, Fact]:
-        names = {"size": "sizeBytes", "size_vram": "sizeVramBytes", "context_length": "contextLength"}
-        for model in await self._listed("/api/ps"):
-            if not is_wrong(model["name"], self._plan):
-                return {ours: model[theirs] for theirs, ours in names.items() if isinstance(model.get(theirs), int)}
-        return {}
+        loaded = next((m for m in await self._listed("/api/ps") if same_model(m["name"], self._plan)), {})
+        shown = await fetch(self._address, "/api/show", post={"model": self._plan.model})
+        details = _member(shown, "details") if shown.ok else None
+        return {**_known(loaded, _LOADED), **_known(details if isinstance(details, dict) else {}, _SHOWN)}
 
     async def _listed(self, path: str) -> list[dict[str, Any]]:
         response = await fetch(self._address, path)
         if not response.ok:
             raise Refused(f"GET {path}: {response.words()}")
-        models = _member(response, "models")
-        return [m for m in models if isinstance(m, dict) and "name" in m] if isinstance(models, list) else []
+        return _named(_member(response, "models"), "name")
 
 
 def dialect_of(plan: LoadPlan, address: Address) -> Dialect:
@@ -120,6 +120,26 @@ class ProcessStart:
             self._told = response.status != _NOT_FOUND
             return None
         return float(found[1])
+
+
+def _known(document: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Fact]:
+    """Those members that are there, under our names."""
+    return {ours: document[name] for name, ours in names.items() if isinstance(document.get(name), str | int)}
+
+
+async def _version(address: Address, path: str) -> str:
+    response = await fetch(address, path)
+    try:
+        return str(_member(response, "version") or "") if response.ok else ""
+    except ProtocolError:  # whoever answers every path with a page of its own has no version to tell
+        return ""
+
+
+def _named(entries: object, name: str) -> list[dict[str, Any]]:
+    """The entries that have a name; null and what is no list have none."""
+    if not isinstance(entries, list):
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get(name), str)]
 
 
 def _member(response: Response, name: str) -> Any:

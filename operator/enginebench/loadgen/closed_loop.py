@@ -17,6 +17,8 @@ from enginebench.results.series import Tick
 
 BACKOFF_SECONDS = (0.1, 1.0)
 """A user whose request failed waits this long, doubled with each failure in a row: no storm upon a sick engine."""
+REOPEN_SECONDS = 0.2
+"""A connection that the server closed before its user has begun is opened again so long after."""
 
 RequestSource = Callable[[str, int], bytes]
 """(phase, number) → the bytes of a request."""
@@ -184,7 +186,7 @@ class User:
         self._completed = 0
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[str] | None = None
+        self._keeper: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
 
@@ -247,6 +249,11 @@ class User:
         self._load.replayed += 1
         self._connection.send(self._request, record)
 
+    async def _keep(self) -> None:
+        """Open an idle connection again. Where that fails, the first request does it, and fails in words."""
+        await asyncio.sleep(REOPEN_SECONDS)
+        await self._reopen()
+
     async def _reopen(self) -> str:
         """What went wrong, in words; empty if the connection stands."""
         try:
@@ -255,7 +262,7 @@ class User:
             return "the connection could not be opened in time"
         except OSError as error:
             return f"the connection could not be opened: {error.strerror or error}"
-        return ""
+        return "" if self._connection.ready else "the server closed the connection as soon as it was open"
 
     # Listener of the connection
 
@@ -283,7 +290,7 @@ class User:
         elif record is not None:
             self._fail(record, why)
         elif not self._begun:  # closed by the server while idle: it is opened again before it is needed
-            self._keeper = loop.create_task(self._reopen())
+            self._keeper = loop.create_task(self._keep())
 
     def _fail(self, record: RequestRecord, why: str) -> None:
         record.end, record.outcome, record.error = monotonic_ns(), "errored", why
@@ -298,8 +305,10 @@ class User:
             self._next()
             return
         shortest, longest = BACKOFF_SECONDS
-        wait = min(longest, shortest * 2**self._failures)
-        self._failures += 1
+        wait = shortest * 2**self._failures
+        if wait < longest:
+            self._failures += 1
+        wait = min(longest, wait)
         self._timer = asyncio.get_running_loop().call_later(wait, self._next)
 
 

@@ -6,6 +6,7 @@ bytes, two byte searches an event. No queue, no task, no decoded JSON stands bet
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Protocol, cast
@@ -159,7 +160,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             meaning = self._route.decode(event)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._error = self._error or f"an event is not understood ({error}): {event[:80]!r}"
             return
         record = self._record
@@ -171,7 +172,7 @@ class Connection(asyncio.Protocol):
         if meaning.content:
             self._content_event()
         if meaning.finish_reason:
-            self._finish_reason = meaning.finish_reason
+            self._finish_reason = sys.intern(meaning.finish_reason)  # one string for all records
         if meaning.output_tokens is not None:
             record.output_tokens = meaning.output_tokens
         if meaning.prompt_tokens is not None:
@@ -249,7 +250,7 @@ def _words(body: bytes) -> str:
     """The message of an error response: a JSON `error`, `message` or `detail`, else its text."""
     try:
         document = msgspec.json.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return " ".join(body.decode("utf-8", "replace").split())[:MAX_ERROR_TEXT]
     if isinstance(document, dict):
         for name in ("error", "message", "detail"):

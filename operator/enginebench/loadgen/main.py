@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -55,19 +55,24 @@ class Program:
         self._interrupt = asyncio.Event()
         self._progress = Progress(stage="Waiting")
         self._sent = 0
+        self._bug: Exception | None = None
 
     async def run(self) -> None:
         """Work, say the end, and stay."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._callback_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._interrupt.set)
+            loop.add_signal_handler(number, self._interrupt.set)
         heart = asyncio.create_task(self._beat())
         try:
             await self._work()
+            if self._bug is not None:
+                raise self._bug
         except GaveUp as reason:
-            self._speaker.say(Failure(reason=reason.reason, message=str(reason)))
+            self._give_up(reason)
         except Exception as error:  # whatever it is, the operator must hear of it
             traceback.print_exc()
-            self._speaker.say(Failure(reason="LoadGeneratorError", message=f"{type(error).__name__}: {error}"))
+            self._give_up(GaveUp("LoadGeneratorError", f"{type(error).__name__}: {error}"))
         finally:
             heart.cancel()
         self._speaker.say(End(points=self._sent))
@@ -120,7 +125,7 @@ class Program:
         for number, point in enumerate(plan.points, 1):
             self._enter(point, f"{_users(point)}, load point {number} of {len(plan.points)}")
             report = await measure(site, point) if not self._interrupt.is_set() else None
-            if report is not None:
+            if report is not None and self._bug is None:
                 self._speaker.say(report)
                 self._sent += 1
             if self._interrupt.is_set():
@@ -137,10 +142,23 @@ class Program:
                 return task.result()
             raise GaveUp("Interrupted", "The load pod was told to stop before the engine had answered.")
         finally:
-            for pending in (task, told):
-                pending.cancel()
-                with suppress(asyncio.CancelledError, GaveUp):
-                    await pending
+            task.cancel()
+            told.cancel()
+            await asyncio.gather(task, told, return_exceptions=True)
+
+    def _give_up(self, reason: GaveUp) -> None:
+        """Say why; a bug of our own goes before whatever followed from it."""
+        if self._bug is not None:
+            reason = GaveUp("LoadGeneratorError", f"{type(self._bug).__name__}: {self._bug}")
+        self._speaker.say(Failure(reason=reason.reason, message=str(reason)))
+
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of the hot path raised: what was measured since is not to be trusted, so everything ends."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._bug = self._bug or error
+            self._interrupt.set()
 
     # What it says of itself
 
@@ -154,11 +172,10 @@ class Program:
         self._speaker.progress(self._progress)
 
     async def _beat(self) -> None:
-        """A pod that says nothing is taken for dead: while it loads, its last words are said again."""
+        """A pod that says nothing is taken for dead: whatever it waits for, its last words are said again."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            if self._progress.stage != "Waiting":
-                self._speaker.progress(self._progress)
+            self._speaker.again()
 
 
 def _users(point: PointPlan) -> str:

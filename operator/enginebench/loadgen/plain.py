@@ -33,7 +33,7 @@ class Response:
         """The body as a document; ProtocolError where it is none."""
         try:
             return msgspec.json.decode(bytes(self.body))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProtocolError(f"not JSON: {bytes(self.body[:80])!r}") from error
 
     def words(self) -> str:

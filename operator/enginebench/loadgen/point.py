@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from time import monotonic_ns, time
 from typing import Any
 
+import msgspec
+
 from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
@@ -57,7 +59,8 @@ def closed_loop(site: Site, point: PointPlan, bodies: Bodies, max_requests: int 
 
 async def burst(site: Site, point: PointPlan, bodies: Bodies) -> None:
     """Once before the first point: as many short requests at once as the highest level has users. Bounded."""
-    load = closed_loop(site, point, bodies)
+    # An index of its own: the warm-up of that point is not to find these prompts in a cache.
+    load = closed_loop(site, msgspec.structs.replace(point, index=-1), bodies)
     await load.connect()
     try:
         load.start(0)

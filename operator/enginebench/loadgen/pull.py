@@ -43,7 +43,7 @@ class _Layers:
     def hear(self, text: bytes) -> None:
         try:
             line = msgspec.json.decode(text, type=_Line)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             self.error = self.error or f"a line is not understood: {text[:80]!r}"
             return
         if line.error is not None:

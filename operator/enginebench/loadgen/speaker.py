@@ -24,6 +24,7 @@ class Speaker:
         self._progresses = 0
         self._said_at = 0.0
         self._said = ""
+        self._last: Progress | None = None
 
     @classmethod
     def on_stdout(cls) -> "Speaker":
@@ -39,10 +40,15 @@ class Speaker:
 
     def progress(self, progress: Progress) -> None:
         """Say where the pod stands, unless that was done a moment ago; a new stage is always said."""
-        now = monotonic()
+        now, self._last = monotonic(), progress
         pause = min(RAREST_SECONDS, 2 ** (self._progresses // THIN_AFTER))
         if progress.stage == self._said and now - self._said_at < 0.9 * pause:  # the beat itself is a little uneven
             return
         self._said, self._said_at = progress.stage, now
         self._progresses += 1
         self.say(msgspec.structs.replace(progress, at=time()))
+
+    def again(self) -> None:
+        """Say the last progress once more."""
+        if self._last is not None:
+            self.progress(self._last)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic, time
 from typing import TypeVar
 
@@ -10,8 +11,8 @@ from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import Dialect, Refused, dialect_of
 from enginebench.loadgen.bodies import Bodies
-from enginebench.loadgen.connection import Connection, SocketAddress, connect
-from enginebench.loadgen.models import is_wrong
+from enginebench.loadgen.connection import CONNECT_SECONDS, Connection, SocketAddress, connect
+from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
 from enginebench.loadgen.routes import ROUTES
@@ -64,11 +65,20 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
 
 
 async def resolved(address: Address) -> SocketAddress:
-    """Where to connect to; OSError if the name is not known."""
+    """Where to connect to: the first of the name's addresses that answers, else the first; OSError without any."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    family, _, _, _, where = found[0]
-    return family, tuple(str(part) if isinstance(part, bytes) else part for part in where)
+    candidates: list[SocketAddress] = [
+        (family, tuple(str(part) if isinstance(part, bytes) else part for part in where))
+        for family, _, _, _, where in found
+    ]
+    for candidate in candidates if len(candidates) > 1 else ():  # one address alone need not be tried
+        with suppress(OSError), socket.socket(candidate[0], socket.SOCK_STREAM) as trial:
+            trial.setblocking(False)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await loop.sock_connect(trial, candidate[1])
+            return candidate
+    return candidates[0]
 
 
 async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict[str, str]:
@@ -184,7 +194,7 @@ async def _asked(question: Awaitable[_T]) -> _T:
 
 def _served(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:
     """The listed name that the plan asks for."""
-    return next((name for name in listed if not is_wrong(name, plan)), None)
+    return next((name for name in listed if same_model(name, plan)), None)
 
 
 def _words(error: BaseException) -> str:
