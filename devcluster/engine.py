@@ -125,7 +125,7 @@ class OwnEngine:
         """There is one engine a machine: RefusedError if it is another cache folder's."""
         for pid in process.find(self._is_any_dockerd):
             words = process.arguments(pid)
-            if self._is_any_dockerd(words) and not self.is_dockerd(words):
+            if self._is_any_dockerd(words) and not self.is_dockerd(words) and process.shares_network(pid):
                 data = next(word for word in words if word.startswith("--data-root="))
                 cache = Path(data.removeprefix("--data-root=")).parents[2]
                 raise RefusedError(
