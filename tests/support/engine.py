@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 OPENAI_ROUTES = ("/v1/chat/completions", "/v1/completions")
@@ -32,11 +33,22 @@ class Behaviour:
     finish: bool = True
     """The last event says why the answer ended."""
     usage: bool = True
+    tokens_per_event: int = 1
+    """By the usage, an event carries so many."""
     silent: bool = False
     """Nothing ever comes."""
     close: bool = False
     """The response says `Connection: close`, and the server does."""
     model: str | None = None
+
+
+@dataclass(slots=True)
+class Served:
+    """Of one answer, monotonic seconds: asked, first and last event with content."""
+
+    asked: float
+    first: float = 0.0
+    last: float = 0.0
 
 
 @dataclass
@@ -62,6 +74,8 @@ class Engine:
     """Of all completion requests."""
     paths: list[str] = field(default_factory=list)
     connections: int = 0
+    served: list[Served] = field(default_factory=list)
+    """What really happened: of each answer that came to its end, when it was written."""
 
 
 @asynccontextmanager
@@ -138,6 +152,7 @@ def _plain(engine: Engine, path: str, asked: dict[str, Any]) -> tuple[int, bytes
 async def _complete(
     engine: Engine, path: str, body: dict[str, Any], writer: asyncio.StreamWriter, how: Behaviour
 ) -> bool:
+    served = Served(asked=monotonic())
     if how.reset:
         writer.transport.abort()
         return False
@@ -157,7 +172,11 @@ async def _complete(
             return False
         if number:
             await asyncio.sleep(how.gap)
+        if b"word" in event:
+            served.last = monotonic()
+            served.first = served.first or served.last
         writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+    engine.served.append(served)
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return not how.close
@@ -172,9 +191,9 @@ def events(path: str, body: dict[str, Any], engine: Engine, how: Behaviour) -> I
             yield _frame(path, {"error": {"message": "out of memory"}} if path in OPENAI_ROUTES else {"error": "crash"})
             return
         yield _frame(path, _content(path, model, f" word{number}"))
-    prompt = 7
+    prompt, counted = 7, tokens * how.tokens_per_event
     if path in OLLAMA_ROUTES:
-        usage = {"prompt_eval_count": prompt, "eval_count": tokens} if how.usage else {}
+        usage = {"prompt_eval_count": prompt, "eval_count": counted} if how.usage else {}
         ending = {"done": True, "done_reason": "length", **usage} if how.finish else {"done": False}
         yield _frame(path, {**_content(path, model, ""), **ending})
         return
@@ -184,7 +203,7 @@ def events(path: str, body: dict[str, Any], engine: Engine, how: Behaviour) -> I
         )
     if how.usage:
         yield _frame(
-            path, {"model": model, "choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": tokens}}
+            path, {"model": model, "choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": counted}}
         )
     if how.finish:
         yield b"data: [DONE]\n\n"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 
 from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.routes import Route
 from enginebench.results.histogram import Histogram
 from enginebench.results.record import RequestRecord, Window
@@ -258,10 +259,8 @@ class User:
         """What went wrong, in words; empty if the connection stands."""
         try:
             self._connection = await connect(self._load.address, self._load.route, self)
-        except TimeoutError:
-            return "the connection could not be opened in time"
         except OSError as error:
-            return f"the connection could not be opened: {error.strerror or error}"
+            return f"the connection could not be opened: {in_words(error)}"
         return "" if self._connection.ready else "the server closed the connection as soon as it was open"
 
     # Listener of the connection

@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import msgspec
 
+from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.events import Splitter
 from enginebench.loadgen.http import BodySink, Head, ProtocolError, ResponseParser
 from enginebench.loadgen.routes import Route, error_text
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:  # else we closed it ourselves
             self._now = monotonic_ns()
-            self._drop(f"the connection was lost: {exc}" if exc else "the server closed the connection")
+            self._drop(f"the connection was lost: {in_words(exc)}" if exc else "the server closed the connection")
 
     # The response
 

@@ -7,6 +7,7 @@ import msgspec
 
 from enginebench.api.loadplan import LoadPlan
 from enginebench.loadgen.address import Address
+from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.events import NdjsonSplitter
 from enginebench.loadgen.plain import UNREACHABLE, fetch
 from enginebench.loadgen.routes import error_text
@@ -72,7 +73,7 @@ async def pull(address: Address, plan: LoadPlan, on_bytes: OnBytes) -> tuple[flo
             f"it was not there after {plan.model_download_seconds} s (spec.timeouts.modelDownloadSeconds)"
         ) from None
     except UNREACHABLE as error:
-        raise PullFailed(f"the engine broke off: {error or type(error).__name__}") from error
+        raise PullFailed(f"the engine broke off: {in_words(error)}") from error
     splitter.finish()
     if not response.ok:
         raise PullFailed(response.words())

@@ -12,6 +12,7 @@ from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import Dialect, Refused, dialect_of
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import CONNECT_SECONDS, Connection, SocketAddress, connect
+from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
@@ -95,7 +96,7 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
                     "VerificationFailed", f"{plan.url} refuses us: {why}. It must answer without a token."
                 ) from None
         except UNREACHABLE as error:
-            why = _words(error)
+            why = in_words(error)
         await asyncio.sleep(RETRY_SECONDS)
     raise GaveUp("EngineNotReady", f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}.")
 
@@ -133,7 +134,7 @@ async def _completion(plan: LoadPlan, where: SocketAddress, address: Address, ro
         try:
             connection = await connect(where, ROUTES[plan.request.api], once)
         except (OSError, TimeoutError) as error:
-            why = f"the connection could not be opened: {_words(error)}"
+            why = f"the connection could not be opened: {in_words(error)}"
             await asyncio.sleep(RETRY_SECONDS)
             continue
         try:
@@ -188,16 +189,10 @@ async def _asked(question: Awaitable[_T]) -> _T:
         return await question
     except (Refused, *UNREACHABLE) as error:
         raise GaveUp(
-            "VerificationFailed", f"The engine answered, and then did not any more: {_words(error)}."
+            "VerificationFailed", f"The engine answered, and then did not any more: {in_words(error)}."
         ) from error
 
 
 def _served(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:
     """The listed name that the plan asks for."""
     return next((name for name in listed if same_model(name, plan)), None)
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

@@ -1,1 +1,332 @@
-"""Being written."""
+"""Load points against a real server of known timing, in the same process: the phases, the counts, the figures."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import pytest
+
+from enginebench.api.loadplan import LoadPlan, PointPlan
+from enginebench.loadgen import closed_loop, point
+from enginebench.loadgen.address import parse
+from enginebench.loadgen.asking import ProcessStart
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.dataset import read
+from enginebench.loadgen.point import Site, burst, measure
+from enginebench.loadgen.verify import resolved
+from enginebench.results.frames import Encoder
+from enginebench.results.histogram import Histogram
+from enginebench.results.messages import Censored, PointReport
+from enginebench.results.series import decode
+from tests.support.engine import Behaviour, Engine, serving
+from tests.unit.loadgen.plans import plan
+
+ROUTES = ("ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate")
+
+
+async def site_of(what: LoadPlan) -> Site:
+    rows, _ = read(what.dataset, chat=True)
+    address = parse(what.url)
+    return Site(
+        plan=what,
+        address=await resolved(address),
+        bodies=Bodies(what, address, rows),
+        engine_start=ProcessStart(address),
+        interrupt=asyncio.Event(),
+        say=lambda _stage, _message: None,
+    )
+
+
+async def measured(engine: Engine, users: int = 2, **changes: Any) -> PointReport:
+    """One point against the engine."""
+    async with serving(engine):
+        report = await measure(await site_of(plan(engine.url, **changes)), PointPlan(index=0, concurrency=users))
+    assert report is not None
+    return report
+
+
+def steady(**changes: Any) -> Callable[[int], Behaviour]:
+    return lambda _: Behaviour(**changes)
+
+
+@pytest.mark.parametrize("api", ROUTES)
+async def test_figures_are_what_the_server_did_by_its_own_clock(api: str) -> None:
+    engine = Engine(behave=steady(ttft=0.05, gap=0.01))
+    report = await measured(engine, users=4, api=api)
+    assert report.window_seconds == pytest.approx(1.0, abs=0.1)
+    assert report.requests.errored == report.requests.incomplete == 0
+    assert report.requests.succeeded >= 12
+    did = {
+        "ttft": median(1000 * (served.first - served.asked) for served in engine.served),
+        "itl": median(1000 * (served.last - served.first) / 9 for served in engine.served),
+        "latency": median(1000 * (served.last - served.asked) for served in engine.served),
+    }
+    said = {"ttft": report.ttft.p50, "itl": report.itl.p50, "latency": report.request_latency.p50}
+    assert said == pytest.approx(did, rel=0.2, abs=2)
+    assert did["ttft"] >= 50
+    assert report.inter_event_gap.count > 90
+    assert (report.ttft.count, report.tpot.count) == (report.requests.succeeded, report.requests.succeeded)
+    assert report.output_tokens_mean == 10
+    assert report.prompt_tokens_mean == 7
+    assert report.output_tokens_per_second == pytest.approx(10 * report.requests_per_second, rel=0.35)
+    assert report.total_tokens_per_second == pytest.approx(1.7 * report.output_tokens_per_second, rel=0.35)
+    evidence = report.evidence
+    assert (evidence.token_source, evidence.tokens_per_event) == ("usage", 1.0)
+    assert evidence.finish_reasons == {"length": report.requests.succeeded}
+    assert evidence.errors == {}
+    assert evidence.engine_start_before == evidence.engine_start_after == 1000.0
+    assert evidence.client_cpu_percent is not None
+    assert evidence.loop_lag_p99 is not None
+    bounds = (evidence.interrupted, evidence.warmup_bound_reached, evidence.drain_bound_reached)
+    assert bounds == (False, False, False)
+
+
+async def test_distributions_and_series_agree_with_the_figures() -> None:
+    report = await measured(Engine(), users=3)
+    histograms = {name: Histogram.from_bytes(data) for name, data in report.histograms.items()}
+    assert set(histograms) == {"ttft", "requestLatency", "itl", "tpot", "interEventGap"}
+    assert histograms["ttft"].samples == report.ttft.count
+    assert histograms["itl"].weight == 9 * report.itl.count
+    assert histograms["interEventGap"].samples == report.inter_event_gap.count
+    series = decode(report.series)
+    assert series.step_seconds == 1
+    assert sum(series.started) == report.requests.succeeded
+    assert sum(series.finished) == pytest.approx(report.requests_per_second * report.window_seconds)
+    tokens = report.output_tokens_per_second * report.window_seconds
+    assert sum(series.events) == pytest.approx(tokens)
+    assert series.in_flight == [3]
+
+
+async def test_a_point_keeps_within_its_bytes_and_keeps_its_figures() -> None:
+    report = await measured(Engine(), users=3, duration_seconds=3, point_bytes=1100)
+    assert sum(map(len, Encoder().message(report))) <= 1100
+    assert len(report.histograms) < 5
+    assert report.ttft.p50 is not None
+
+
+async def test_usage_counts_tokens_where_events_carry_several() -> None:
+    report = await measured(Engine(behave=steady(tokens_per_event=3)))
+    assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 3.0)
+    assert report.output_tokens_mean == 30
+    assert isinstance(report.itl.p50, float)
+    assert isinstance(report.inter_event_gap.p50, float)
+    assert report.itl.p50 == pytest.approx(report.inter_event_gap.p50 * 9 / 29, rel=0.2)
+
+
+async def test_events_count_as_tokens_where_the_server_does_not_count() -> None:
+    report = await measured(Engine(behave=steady(usage=False)))
+    assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("events", None)
+    assert report.prompt_tokens_mean is None
+    assert report.total_tokens_per_second is None
+    assert report.output_tokens_mean == 10
+
+
+async def test_users_begin_evenly_over_the_ramp_and_the_window_opens_when_all_have_had_an_answer() -> None:
+    begun: list[float] = []
+
+    def behave(_: int) -> Behaviour:
+        begun.append(asyncio.get_running_loop().time())
+        return Behaviour(ttft=30.0 if len(begun) <= 4 else 0.01)
+
+    engine = Engine(behave=behave)
+    async with serving(engine):
+        site = await site_of(plan(engine.url, ramp_seconds=1, warmup_max_seconds=1))
+        report = await measure(site, PointPlan(index=0, concurrency=4))
+    assert [b - a for a, b in pairwise(begun[:4])] == pytest.approx([0.25] * 3, abs=0.08)
+    assert report is not None
+    assert report.evidence.warmup_bound_reached
+    assert report.started_at + 2.9 < report.ended_at
+
+
+async def test_connections_are_opened_once_and_kept() -> None:
+    engine = Engine()
+    report = await measured(engine, users=5)
+    assert report.requests.succeeded > 20
+    assert engine.connections == 5 + 2  # and two looks at /metrics
+
+
+async def test_a_server_that_closes_after_each_response_costs_no_request() -> None:
+    engine = Engine(behave=steady(close=True))
+    report = await measured(engine)
+    assert report.requests.errored == 0
+    assert report.evidence.replayed == 0
+    assert engine.connections >= report.requests.succeeded
+
+
+async def test_connections_that_the_server_closed_while_idle_are_opened_again_before_they_are_needed() -> None:
+    engine = Engine(idle_close=0.15)
+    report = await measured(engine, users=2, ramp_seconds=1)
+    assert engine.connections >= 5
+    assert report.requests.errored == 0
+    assert report.evidence.replayed <= 1  # closed in the very moment in which it was needed
+
+
+async def test_a_reset_before_any_byte_is_replayed_once_with_its_start_unchanged() -> None:
+    engine = Engine(behave=lambda n: Behaviour(reset=n % 10 == 5))
+    report = await measured(engine)
+    assert report.requests.errored == 0
+    assert report.evidence.replayed >= 2
+
+
+async def test_a_request_that_is_reset_twice_has_failed() -> None:
+    engine = Engine(behave=lambda n: Behaviour(reset=n % 10 in (5, 6)))
+    report = await measured(engine, users=1)
+    assert report.requests.errored >= 1
+    [error] = report.evidence.errors
+    assert error.startswith(("the connection was lost", "the server closed the connection"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"status": 500}, "HTTP 500: no room"),
+        ({"status": 503}, "HTTP 503: no room"),
+        ({"error_after": 0}, "out of memory"),
+        ({"error_after": 3}, "out of memory"),
+        ({"cut_after": 3}, "the connection was lost"),
+        ({"finish": False}, "the response ended without a finish reason"),
+    ],
+)
+async def test_when_every_request_fails_the_point_says_so_and_the_engine_is_not_stormed(
+    changes: dict[str, Any], error: str
+) -> None:
+    engine = Engine(behave=steady(**changes, ttft=0.001, gap=0.001))
+    report = await measured(engine, users=3)
+    assert report.requests.succeeded == 0
+    assert 3 <= report.requests.errored <= 3 * 8
+    [(told, count)] = report.evidence.errors.items()
+    assert told.startswith(error) or ("closed" in told and "cut_after" in changes)
+    assert count == report.requests.errored
+    assert report.requests_per_second == 0
+    assert report.request_latency.count == report.itl.count == 0
+    answered = any(changes.get(name) for name in ("error_after", "cut_after")) or "finish" in changes
+    assert report.ttft.count == (report.requests.errored if answered else 0)
+
+
+async def test_nobody_listens() -> None:
+    what = plan("http://127.0.0.1:1")
+    report = await measure(await site_of(what), PointPlan(index=0, concurrency=3))
+    assert report is not None
+    assert report.requests.succeeded == 0
+    assert report.requests.errored >= 3
+    assert list(report.evidence.errors) == ["the connection could not be opened: Connection refused"]
+    assert report.evidence.engine_start_before is None
+
+
+async def test_the_window_closes_after_so_many_requests_and_they_are_all_followed_to_their_end() -> None:
+    report = await measured(Engine(), users=4, duration_seconds=None, max_requests=30)
+    assert report.requests.succeeded == 30
+    assert report.window_seconds < 2
+
+
+async def test_whichever_comes_first_closes_the_window() -> None:
+    report = await measured(Engine(), users=2, duration_seconds=1, max_requests=10_000)
+    assert report.window_seconds == pytest.approx(1.0, abs=0.1)
+
+
+async def test_load_goes_on_while_the_tracked_requests_are_followed() -> None:
+    """One user's requests are slow: while its last one is followed, the other users go on asking, untracked."""
+    slow = [False]
+
+    def behave(_: int) -> Behaviour:
+        slow[0] = not slow[0]
+        return Behaviour(ttft=0.6 if slow[0] else 0.01, gap=0.001)
+
+    engine = Engine(behave=behave)
+    report = await measured(engine, users=2)
+    assert report.requests.incomplete == 0
+    assert len(engine.bodies) > report.requests.succeeded + 4
+
+
+async def test_what_is_open_when_the_drain_ends_is_censored_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.3)
+    engine = Engine(behave=lambda n: Behaviour(silent=n >= 12, gap=0.002))
+    report = await measured(engine, users=4)
+    assert report.requests.incomplete == 4
+    assert report.evidence.drain_bound_reached
+    assert report.ttft.censored == report.request_latency.censored == report.itl.censored == 4
+    assert report.ttft.count == report.requests.succeeded + 4
+    assert report.itl.count == report.requests.succeeded
+    assert isinstance(report.ttft.p99, Censored)
+    assert report.ttft.p99.at_least > 300
+    assert report.ttft.mean is None
+    assert Histogram.from_bytes(report.histograms["ttftCensored"]).samples == 4
+
+
+async def test_a_window_that_only_a_count_would_close_ends_when_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(point, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.1)
+    engine = Engine(behave=lambda n: Behaviour(silent=n >= 8))
+    report = await measured(engine, users=2, duration_seconds=None, max_requests=100)
+    assert report.requests.incomplete == 2
+    assert 1.0 <= report.window_seconds < 5
+
+
+async def test_an_interrupt_closes_the_point_at_once_with_what_there_is() -> None:
+    engine = Engine(behave=steady(gap=0.02))
+    async with serving(engine):
+        site = await site_of(plan(engine.url, duration_seconds=30))
+        asyncio.get_running_loop().call_later(1.0, site.interrupt.set)
+        report = await asyncio.wait_for(measure(site, PointPlan(index=0, concurrency=2)), 5)
+    assert report is not None
+    assert report.evidence.interrupted
+    assert not report.evidence.drain_bound_reached
+    assert report.window_seconds < 2
+    assert report.requests.incomplete == 2
+
+
+async def test_an_interrupt_before_the_window_leaves_no_point() -> None:
+    engine = Engine(behave=steady(silent=True))
+    async with serving(engine):
+        site = await site_of(plan(engine.url))
+        asyncio.get_running_loop().call_later(0.2, site.interrupt.set)
+        assert await asyncio.wait_for(measure(site, PointPlan(index=0, concurrency=2)), 3) is None
+
+
+async def test_another_model_in_the_answers_is_told() -> None:
+    report = await measured(Engine(behave=lambda n: Behaviour(model="other" if n % 2 else None)))
+    assert report.evidence.wrong_models == ("other",)
+
+
+async def test_an_engine_that_started_anew_is_told() -> None:
+    engine = Engine()
+
+    def behave(n: int) -> Behaviour:
+        engine.started_at = 1000.0 + (n > 5)
+        return Behaviour()
+
+    engine.behave = behave
+    report = await measured(engine)
+    assert (report.evidence.engine_start_before, report.evidence.engine_start_after) == (1000.0, 1001.0)
+
+
+async def test_an_engine_without_metrics_is_asked_once() -> None:
+    engine = Engine(metrics=False)
+    report = await measured(engine)
+    assert report.evidence.engine_start_before is None
+    assert engine.paths.count("/metrics") == 1
+
+
+async def test_the_burst_is_short_and_as_wide_as_the_highest_level() -> None:
+    engine = Engine()
+    async with serving(engine):
+        what = plan(engine.url)
+        site = await site_of(what)
+        rows, _ = read(what.dataset, chat=True)
+        await burst(site, PointPlan(index=0, concurrency=9), Bodies(what, parse(engine.url), rows, most=2))
+    assert engine.connections == 9
+    assert {body["max_tokens"] for body in engine.bodies} == {2}
+
+
+async def test_everything_is_cancelled_in_the_end() -> None:
+    report = await measured(Engine(behave=steady(gap=0.05)), users=8)
+    assert report.requests.incomplete == 0
+    await asyncio.sleep(0.01)
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+def test_a_failing_user_waits_longer_each_time() -> None:
+    shortest, longest = closed_loop.BACKOFF_SECONDS
+    assert 0 < shortest < longest <= 1
