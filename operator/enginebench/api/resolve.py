@@ -147,7 +147,6 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         kind = "AsIs"
     elif shared is not None:
         kind = "Shared"
-    concurrency = workload.load.concurrency
     return ResolvedWorkload(
         api=request.api,
         max_output_tokens=request.max_output_tokens,
@@ -159,12 +158,18 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         extra_body_json=request.extra_body_json or "",
         prompt_reuse=kind,
         shared_prefix_tokens=shared.prefix_tokens if shared is not None else 0,
-        levels=tuple(concurrency.levels) if concurrency is not None else (),
+        levels=levels(spec),
         duration_seconds=workload.duration_seconds,
         max_requests=workload.max_requests,
         ramp_seconds=workload.ramp_seconds,
         warmup_max_seconds=(workload.warmup or Warmup()).max_seconds,
     )
+
+
+def levels(spec: BenchmarkRunSpec) -> tuple[int, ...]:
+    """Simultaneous users of each load point, in order."""
+    concurrency = spec.workload.load.concurrency
+    return tuple(concurrency.levels) if concurrency is not None else ()
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from enginebench.api.resolve import resolve_workload, timeouts
+from enginebench.api.resolve import levels, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, PointStatus, Target
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
@@ -37,7 +37,8 @@ class Draft:
         return self.newest is not None and self.newest.end_time is None
 
     def with_rows(self, rows: Sequence[PointStatus]) -> "Draft":
-        return replace(self, view=replace(self.view, rows=tuple(r for r in rows if r.target == self.view.name)))
+        mine = tuple(r for r in rows if r.target == self.view.name)
+        return self if mine == self.view.rows else replace(self, view=replace(self.view, rows=mine))
 
     @property
     def end(self) -> Problem | None:
@@ -62,7 +63,7 @@ class Draft:
 def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: ActiveTime) -> Draft:
     """The target, with what has become known of its newest attempt."""
     assert seen.spec is not None  # a target comes from a spec
-    planned = tuple(range(len(resolve_workload(seen.spec).levels)))
+    planned = tuple(range(len(levels(seen.spec))))
     mine = tuple(row for row in rows if row.target == spec.name)
     target = view(seen, spec, mine, planned, timeouts(seen.spec), active.since)
     attempts = tuple(target.status.attempts or ())

@@ -89,7 +89,7 @@ def _why_stop(
     seen: Observed, spec: BenchmarkRunSpec, dataset: DatasetState, active: ActiveTime, now: datetime
 ) -> Problem | None:
     """What ends the whole run before its targets have ended."""
-    if wrong := invalid_reasons(spec):
+    if not seen.status.targets and (wrong := invalid_reasons(spec)):  # what it judges cannot be edited later
         return Problem("InvalidSpec", " ".join(wrong) + " Delete the run, correct it, and apply it again.")
     if spec.cancel:
         return Problem(CANCELLED, "The run was cancelled by spec.cancel; what was measured is kept.")

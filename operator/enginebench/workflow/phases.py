@@ -11,6 +11,8 @@ Phase = tuple[str, str]
 
 def phase_of_open(target: TargetView, now: datetime, points_total: int) -> Phase:
     """The step at which the open attempt stands, its message made for people who wait."""
+    if target.refused:
+        return target.status.phase or "Scheduling", f"the API server refuses to create an object: {target.refused}"
     if target.has_engine and (early := _before_it_runs(target.engine, now)) is not None:
         return early
     heard = target.heard

@@ -25,6 +25,8 @@ class TargetView:
     heard: Heard
     active_since: datetime | None = None
     """When the run's clock last began to tick."""
+    refused: str = ""
+    """What the API server last said when it refused to create a child of the newest attempt."""
 
     @property
     def name(self) -> str:
@@ -93,4 +95,5 @@ def view(
         load_job=job,
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
+        refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),
     )

@@ -227,6 +227,17 @@ def test_a_new_operator_says_what_the_old_one_said_until_it_has_read_the_log() -
     assert decide(deaf, at(13)).status is None
 
 
+def test_a_refused_child_is_told_of_at_once_and_fails_the_target_after_its_grace() -> None:
+    seen = replace(running(), pods=(), children=(), created_errors={("a-sim", 1, "e"): "exceeded quota: gpus"})
+    seen, plan = step(seen, 2)
+    assert plan.status is not None
+    assert "exceeded quota: gpus" in (plan.status.message or "")
+    assert ("ENGINE", "a-sim") in created(plan)
+    seen, plan = step(replace(seen, pods=(), children=()), 60)
+    assert seen.status.targets is not None
+    assert [a.reason for a in seen.status.targets[0].attempts or ()] == ["CreationRefused"]
+
+
 def test_a_target_that_is_disrupted_again_and_again_fails() -> None:
     seen, reasons_seen = running(), []
     for i in range(40):

@@ -70,6 +70,6 @@ def load_pod_died(pod: PodView, last_log_lines: tuple[str, ...]) -> Problem:
 
 def last_lines(text: str) -> str:
     """The end of a log in one line of at most 600 characters."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("EB1 ")]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" ^~") and not line.startswith("EB1 ")]
     joined = " | ".join(lines[-LAST_LINES:])
     return ("…" + joined[-LAST_CHARACTERS:]) if len(joined) > LAST_CHARACTERS else joined or "(none)"
