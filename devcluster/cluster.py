@@ -159,7 +159,7 @@ class Cluster:
             return False
         where = f"our own, DOCKER_HOST={engine.host}" if engine.own else f"yours, {engine.host or 'the default socket'}"
         self._screen.say(f"Container engine: {where}")
-        self._screen.say(f"Caches: {self._settings.cache}, {disk_usage(self._settings.cache)}")
+        self._screen.say(f"Caches: {self._settings.cache}")
         nodes = Kind(self._settings, engine).nodes()
         for node in nodes:
             self._screen.say(f"Node {node.name}: {'running' if node.running else 'stopped'}, {node.image}")
