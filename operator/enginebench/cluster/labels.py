@@ -1,14 +1,15 @@
 """Labels and annotations of a run's children; their names are in `workflow.names`."""
 
+from enginebench.workflow.names import LABEL_ROLE, LABEL_RUN_UID
 from enginebench.workflow.observed import Role
 
 PREFIX = "enginebench.dev/"
-RUN_UID = PREFIX + "run-uid"
+RUN_UID = LABEL_RUN_UID
 """Every list selects by it."""
 RUN = PREFIX + "run"
 TARGET = PREFIX + "target"
 ATTEMPT = PREFIX + "attempt"
-ROLE = PREFIX + "role"
+ROLE = LABEL_ROLE
 POINT = PREFIX + "point"
 """Of a data ConfigMap: the index of its load point."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
