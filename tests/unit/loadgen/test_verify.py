@@ -1,330 +1,199 @@
-"""Before any load: the right model is served and has answered, or it is said why not."""
+"""Verification against a real server: nothing is loaded before the right model has answered."""
 
 import asyncio
-import socket
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pytest
 
 from enginebench.api.loadplan import LoadPlan
-from enginebench.loadgen import dataset, verify
 from enginebench.loadgen.address import parse
-from enginebench.loadgen.asking import ProcessStart
-from enginebench.loadgen.routes import ROUTES
-from enginebench.loadgen.verify import GaveUp, resolved
+from enginebench.loadgen.dataset import read
+from enginebench.loadgen.speaker import Speaker
+from enginebench.loadgen.verify import GaveUp, verify
+from enginebench.results.frames import Decoder
 from enginebench.results.messages import EngineReport, Progress
-from enginebench.simulator.server import serve
-from enginebench.simulator.settings import Settings
-from tests.unit.loadgen.listener import Log
+from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
-from tests.unit.loadgen.servers import API, Asked, Client, Gone, Handler, one_token, serving
-from tests.unit.loadgen.wire import content, ending, event
+
+
+@dataclass
+class Said:
+    """A speaker on a pipe, and what came out of it."""
+
+    speaker: Speaker
+    end: int
+
+    def progress(self) -> list[Progress]:
+        decoder, lines = Decoder(), os.read(self.end, 1 << 16).splitlines()
+        return [s.message for line in lines if (s := decoder.feed(line)) and isinstance(s.message, Progress)]
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    log = Log(tmp_path / "log")
-    yield log
-    log.close()
+def said() -> Iterator[Said]:
+    read_end, write_end = os.pipe()
+    yield Said(Speaker(write_end), read_end)
+    os.close(read_end)
+    os.close(write_end)
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "RETRY_SECONDS", 0.02)
+async def verified(what: LoadPlan, said: Said) -> EngineReport:
+    rows, _ = read(what.dataset, chat=True)
+    return await verify(what, parse(what.url), rows, said.speaker)
 
 
 @asynccontextmanager
-async def simulated(dialect: str, **knobs: Any) -> AsyncIterator[str]:
-    """URL of a simulated engine of the model `tiny`."""
-    quick = {"decode_step": 1_000_000, "decode_step_per_sequence": 0, "prefill_per_token": 0}
-    api: Any = "Ollama" if dialect == "ollama" else "vLLM"
-    server = await serve(Settings(**{"model": "tiny", "api": api, "host": "127.0.0.1", **quick, **knobs}))
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.close()
+async def refused(reason: str, words: str) -> AsyncIterator[None]:
+    with pytest.raises(GaveUp, match=words) as caught:
+        yield
+    assert caught.value.reason == reason
 
 
-async def verified(settings: LoadPlan, log: Log) -> EngineReport:
-    rows, _ = dataset.read(settings.dataset, chat=ROUTES[settings.request.api].chat)
-    return await verify.verify(settings, parse(settings.url), rows, log.speaker)
-
-
-async def refused(settings: LoadPlan, log: Log) -> tuple[str, str]:
-    """Reason and message of the failure."""
-    with pytest.raises(GaveUp) as failure:
-        await verified(settings, log)
-    return failure.value.reason, str(failure.value)
-
-
-# Against the simulated engines
-
-
-@pytest.mark.parametrize("api", ["ChatCompletions", "Completions"])
-async def test_vllm_serves_the_model(api: str, log: Log) -> None:
-    async with simulated("vllm") as url:
-        report = await verified(plan(url, api=api), log)
-    assert report.served_model == "tiny"
-    assert report.version == "0.0.0-simulated"
-    assert report.effective == {"maxModelLen": 8192}
-    assert 0.007 < report.first_request_seconds < 5  # eight tokens, a millisecond each
+async def test_an_openai_engine_tells_its_model_version_and_context(said: Said) -> None:
+    engine = Engine()
+    async with serving(engine):
+        report = await verified(plan(engine.url), said)
+    assert (report.served_model, report.version, report.model_digest) == ("tiny", "1.2.3", "")
+    assert report.effective == {"maxModelLen": 2048}
+    assert report.first_request_seconds >= 0.02
     assert report.model_download_seconds is None
-    assert [m.stage for m in log.heard() if isinstance(m, Progress)] == ["Waiting", "Verifying"]
+    [body] = engine.bodies
+    assert body["max_tokens"] == 8
+    assert body["messages"][0]["content"]
 
 
-@pytest.mark.parametrize("api", list(ROUTES))
-async def test_ollama_serves_the_model_by_its_full_name(api: str, log: Log) -> None:
-    async with simulated("ollama") as url:
-        report = await verified(plan(url, api=api, dialect="ollama"), log)
-    assert report.served_model == "tiny:latest"
-    assert len(report.model_digest) == 64
-    assert report.effective["sizeBytes"] == report.effective["sizeVramBytes"] == 1 << 30
+@pytest.mark.parametrize("asked", ["tiny", "tiny:latest"])
+async def test_ollama_tells_its_digest_and_where_the_model_lies(asked: str, said: Said) -> None:
+    engine = Engine(model="tiny:latest")
+    async with serving(engine):
+        report = await verified(plan(engine.url, api="OllamaGenerate", model=asked), said)
+    assert (report.served_model, report.version, report.model_digest) == ("tiny:latest", "0.9.2", "sha256:abc")
+    assert report.effective == {
+        "sizeBytes": 100,
+        "sizeVramBytes": 60,
+        "contextLength": 512,
+        "quantization": "F16",
+        "parameterSize": "1M",
+    }
 
 
-async def test_ollama_pulls_what_is_not_there_and_tells_the_bytes(log: Log) -> None:
-    async with simulated("ollama", pull_bytes=5_000_000, pull_seconds=0.2) as url:
-        report = await verified(plan(url, api="OllamaChat", pull_model=True), log)
-        again = await verified(plan(url, api="OllamaChat", pull_model=True), log)
-    assert report.model_download_bytes == 5_000_000
+async def test_an_engine_that_is_not_there_yet_is_waited_for(said: Said) -> None:
+    engine = Engine(models_refused=2)
+    async with serving(engine) as first:
+        port = int(first.url.rpartition(":")[2])
+    task = asyncio.create_task(verified(plan(engine.url), said))
+    await asyncio.sleep(0.7)
+    async with serving(engine, port):
+        assert (await task).served_model == "tiny"
+    waiting = [p.message for p in said.progress() if p.stage == "Waiting"]
+    assert waiting[0] == "waiting for the engine to answer (no answer yet)"
+
+
+async def test_an_engine_that_never_comes_is_given_up_in_words(said: Said) -> None:
+    async with refused("EngineNotReady", r"did not list its models within 1 s: Connection refused\."):
+        await verified(plan(startup_seconds=1), said)
+
+
+@pytest.mark.parametrize("listed", ["other", "tiny-2024-08-06", "tiny2"])
+async def test_another_model_is_named(listed: str, said: Said) -> None:
+    engine = Engine(model=listed)
+    async with serving(engine), refused("WrongModel", f"does not serve tiny; it serves {listed}. Correct"):
+        await verified(plan(engine.url, dialect="openai"), said)
+    assert engine.bodies == []
+
+
+async def test_another_model_in_the_answer_is_named(said: Said) -> None:
+    engine = Engine(behave=lambda _: Behaviour(model="other"))
+    async with serving(engine), refused("WrongModel", "was asked for tiny and answered as other"):
+        await verified(plan(engine.url), said)
+
+
+async def test_a_dated_name_in_the_answer_of_a_hosted_endpoint_is_the_same_model(said: Said) -> None:
+    engine = Engine(behave=lambda _: Behaviour(model="tiny-2024-08-06"))
+    async with serving(engine):
+        assert (await verified(plan(engine.url, dialect="openai"), said)).served_model == "tiny"
+
+
+async def test_a_model_that_ollama_does_not_have_is_named(said: Said) -> None:
+    engine = Engine(model="other:1b")
+    async with serving(engine), refused("ModelNotFound", "does not serve tiny; it serves other:1b"):
+        await verified(plan(engine.url, api="OllamaChat"), said)
+    engine = Engine(present=False)
+    async with serving(engine), refused("ModelNotFound", "it serves no model at all"):
+        await verified(plan(engine.url, api="OllamaChat"), said)
+
+
+PULL: list[dict[str, Any]] = [
+    {"status": "pulling manifest"},
+    {"status": "pulling aa", "digest": "sha256:aa", "total": 2_000_000_000},
+    {"status": "pulling aa", "digest": "sha256:aa", "total": 2_000_000_000, "completed": 1_000_000_000},
+    {"status": "pulling bb", "digest": "sha256:bb", "total": 500, "completed": 500},
+    {"status": "pulling aa", "digest": "sha256:aa", "total": 2_000_000_000, "completed": 2_000_000_000},
+]
+
+
+async def test_a_missing_model_is_pulled_and_its_bytes_are_told(said: Said) -> None:
+    engine = Engine(present=False, pull=[*PULL, {"status": "success"}])
+    async with serving(engine):
+        report = await verified(plan(engine.url, api="OllamaChat", pull_model=True), said)
+    assert report.model_download_bytes == 2_000_000_500
     assert report.model_download_seconds is not None
-    assert 0.1 < report.model_download_seconds < 5
-    assert "DownloadingModel" in [m.stage for m in log.heard() if isinstance(m, Progress)]
-    assert again.model_download_bytes is None
+    first = next(p for p in said.progress() if p.stage == "DownloadingModel")
+    assert first.message == "downloading tiny: asked for"
 
 
-async def test_a_pull_that_fails_names_the_model_and_what_to_look_at(log: Log) -> None:
-    async with simulated("ollama") as url:
-        reason, message = await refused(plan(url, api="OllamaChat", pull_model=True, model="nothing"), log)
-    assert reason == "ModelPullFailed"
-    assert "Ollama cannot pull nothing: pull model manifest: file does not exist" in message
+async def test_a_model_that_is_there_is_not_pulled(said: Said) -> None:
+    engine = Engine()
+    async with serving(engine):
+        report = await verified(plan(engine.url, api="OllamaChat", pull_model=True), said)
+    assert report.model_download_seconds is None
+    assert "/api/pull" not in engine.paths
 
 
 @pytest.mark.parametrize(
-    ("dialect", "api", "model", "reason", "listed"),
+    ("lines", "words"),
     [
-        ("vllm", "Completions", "other", "WrongModel", "it serves tiny."),
-        ("vllm", "Completions", "tin", "WrongModel", "it serves tiny."),
-        ("openai", "Completions", "tin", "WrongModel", "it serves tiny."),
-        ("ollama", "OllamaChat", "other", "ModelNotFound", "it serves tiny:latest."),
-        ("ollama", "OllamaChat", "tiny:1b", "ModelNotFound", "it serves tiny:latest."),
+        ([*PULL, {"error": "pull model manifest: file does not exist"}], "pull model manifest: file does not exist"),
+        ([{"error": "no space left on device"}, {"status": "success"}], "no space left on device"),
+        (PULL, "the engine ended without a word of success"),
+        ([], "the engine ended without a word of success"),
     ],
 )
-async def test_another_model_is_refused_with_what_is_served(
-    dialect: str, api: str, model: str, reason: str, listed: str, log: Log
+async def test_a_pull_that_fails_under_http_200_is_told_in_the_engines_words(
+    lines: list[dict[str, Any]], words: str, said: Said
 ) -> None:
-    async with simulated(dialect) as url:
-        said = await refused(plan(url, api=api, dialect=dialect, model=model), log)
-    assert said[0] == reason
-    assert f"does not serve {model}; {listed}" in said[1]
-
-
-async def test_process_start_is_told_where_there_are_metrics() -> None:
-    async with simulated("vllm") as url:
-        started = ProcessStart(parse(url))
-        first = await started()
-        assert first is not None
-        assert first > 1e9
-        assert await started() == first
-    assert await started() is None  # nobody answers
-    async with simulated("ollama") as url:
-        assert await ProcessStart(parse(url))() is None
-
-
-# Against servers that fail
-
-
-def engine(completion: Handler, **pages: bytes) -> Handler:
-    """Lists `tiny`; a completion is what the test says."""
-    answers = {"/v1/models": b'{"data":[{"id":"tiny"}]}', "/version": b'{"version":"1"}'}
-    answers |= {f"/{name}": page for name, page in pages.items()}
-
-    async def handler(asked: Asked, client: Client) -> None:
-        if asked.path in answers:
-            await client.reply(answers[asked.path])
-        else:
-            await completion(asked, client)
-
-    return handler
-
-
-async def completing(asked: Asked, client: Client) -> None:
-    await client.stream(one_token().replace(b'"m"', b'"tiny"'))
-
-
-async def test_a_model_that_answers_under_another_name_is_the_wrong_one(log: Log) -> None:
-    async def impostor(asked: Asked, client: Client) -> None:
-        await client.stream(one_token())
-
-    async with serving(engine(impostor)) as server:
-        reason, message = await refused(plan(server.url, api=API), log)
-    assert reason == "WrongModel"
-    assert message == f"{server.url} was asked for tiny and answered as m."
-
-
-async def test_an_endpoint_that_dates_its_model_serves_it(log: Log) -> None:
-    async def dated(asked: Asked, client: Client) -> None:
-        await client.stream(one_token().replace(b'"m"', b'"tiny-2026-08-06"'))
-
-    async with serving(engine(dated)) as server:
-        report = await verified(plan(server.url, api=API, dialect="openai"), log)
-    assert report.served_model == "tiny"
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_an_engine_that_wants_a_token_is_given_up_at_once(status: int, log: Log) -> None:
-    async def closed(asked: Asked, client: Client) -> None:
-        await client.reply(b'{"error":"Unauthorized"}', status)
-
-    async with serving(closed) as server:
-        reason, message = await refused(plan(server.url, startup_seconds=60), log)
-    assert reason == "VerificationFailed"
-    assert f"refuses us: GET /v1/models: HTTP {status}: Unauthorized. It must answer without a token." in message
-
-
-async def test_an_engine_that_comes_late_is_waited_for(log: Log) -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-    loading = 3
-
-    async def slow(asked: Asked, client: Client) -> None:
-        nonlocal loading
-        loading -= 1
-        if loading >= 0:
-            await client.reply(b'{"error":"loading the model"}', 503)
-        else:
-            await engine(completing)(asked, client)
-
-    waiting = asyncio.create_task(verified(plan(f"http://127.0.0.1:{port}", api=API), log))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    async with serving(slow, port):
-        report = await waiting
-    assert report.served_model == "tiny"
-
-
-@pytest.mark.parametrize(("page", "why"), [(b"<html>", "not JSON"), (b"[]", "not an object"), (b'"\xff"', "not JSON")])
-async def test_what_never_lists_models_is_not_ready(page: bytes, why: str, log: Log) -> None:
-    async with serving(engine(completing, **{"v1/models": page})) as server:
-        reason, message = await refused(plan(server.url, api=API, startup_seconds=1), log)
-    assert reason == "EngineNotReady"
-    assert "did not list its models within 1 s" in message
-    assert why in message
-
-
-@pytest.mark.parametrize("page", [b'{"data":null}', b'{"data":[]}', b"{}", b'{"data":[{"name":"x"},7]}'])
-async def test_an_engine_without_a_model_serves_none(page: bytes, log: Log) -> None:
-    async with serving(engine(completing, **{"v1/models": page})) as server:
-        reason, message = await refused(plan(server.url, api=API), log)
-    assert reason == "WrongModel"
-    assert "it serves no model at all" in message
-
-
-async def failing(asked: Asked, client: Client) -> None:
-    await client.reply(b'{"error":{"message":"CUDA out of memory"}}', 500)
-
-
-async def empty(asked: Asked, client: Client) -> None:
-    await client.stream(*(piece.replace(b'"m"', b'"tiny"') for piece in ending(API, 0)))
-
-
-async def late_error(asked: Asked, client: Client) -> None:
-    await client.stream(event(API, content(API, "x")), b'data: {"error":{"message":"engine is dead"}}\n\n')
-
-
-async def dying(asked: Asked, client: Client) -> None:
-    await client.begin()
-    await client.chunk(event(API, content(API, "x")))
-    raise Gone
-
-
-async def resetting(asked: Asked, client: Client) -> None:
-    raise Gone
-
-
-async def hanging(asked: Asked, client: Client) -> None:
-    await asyncio.sleep(60)
+    engine = Engine(present=False, pull=lines)
+    async with serving(engine), refused("ModelPullFailed", f"Ollama cannot pull tiny: {words}. Check the model's name"):
+        await verified(plan(engine.url, api="OllamaChat", pull_model=True), said)
 
 
 @pytest.mark.parametrize(
-    ("completion", "why", "tries"),
+    ("behaviour", "words"),
     [
-        (failing, "HTTP 500: CUDA out of memory", 1),
-        (empty, "the response had no content", 1),
-        (late_error, "engine is dead", 1),
-        (dying, "the connection was", 1),
-        (resetting, "the connection was lost|the server closed the connection", 3),
-        (hanging, "no answer within 1 s", 1),
+        (Behaviour(status=500), "HTTP 500: no room"),
+        (Behaviour(error_after=0), "out of memory"),
+        (Behaviour(cut_after=2), "closed|lost"),
+        (Behaviour(reset=True), "closed|lost"),
+        (Behaviour(finish=False), "without a finish reason"),
     ],
 )
-async def test_a_completion_that_fails_is_told(completion: Handler, why: str, tries: int, log: Log) -> None:
-    async with serving(engine(completion)) as server:
-        reason, message = await refused(plan(server.url, api=API, startup_seconds=1), log)
-    assert reason == "VerificationFailed"
-    assert message.startswith(f"POST /v1/completions of {server.url} brought no completion: ")
-    assert any(part in message for part in why.split("|"))
-    assert sum(asked.method == "POST" for asked in server.asked) == tries
+async def test_a_completion_that_does_not_come_back_is_told(behaviour: Behaviour, words: str, said: Said) -> None:
+    engine = Engine(behave=lambda _: behaviour)
+    async with serving(engine), refused("VerificationFailed", f"brought no completion: .*({words})"):
+        await verified(plan(engine.url), said)
+    assert len(engine.bodies) == (3 if behaviour.reset else 1)
 
 
-async def test_a_connection_broken_once_after_the_start_is_forgiven(log: Log) -> None:
-    broken = False
-
-    async def once(asked: Asked, client: Client) -> None:
-        nonlocal broken
-        if not broken:
-            broken = True
-            raise Gone
-        await completing(asked, client)
-
-    async with serving(engine(once)) as server:
-        report = await verified(plan(server.url, api=API), log)
-    assert report.served_model == "tiny"
+async def test_a_completion_that_hangs_is_bounded(said: Said) -> None:
+    engine = Engine(behave=lambda _: Behaviour(silent=True))
+    async with serving(engine), refused("VerificationFailed", "no answer within 1 s"):
+        await verified(plan(engine.url, startup_seconds=1), said)
 
 
-async def test_an_engine_that_dies_after_its_completion_is_not_verified(log: Log) -> None:
-    async def last(asked: Asked, client: Client) -> None:
-        if asked.path == "/version":
-            raise Gone
-        await engine(completing)(asked, client)
-
-    async with serving(last) as server:
-        reason, message = await refused(plan(server.url, api=API), log)
-    assert reason == "VerificationFailed"
-    assert "The engine answered, and then did not any more" in message
-
-
-@pytest.mark.parametrize("page", [b"<html>a page for everything</html>", b"[]", b"{}"])
-async def test_a_version_is_not_necessary(page: bytes, log: Log) -> None:
-    async with serving(engine(completing, version=page)) as server:
-        report = await verified(plan(server.url, api=API), log)
-    assert report.version == ""
-
-
-async def test_verification_asks_for_few_tokens_and_says_nothing_of_the_load_s_prompts(log: Log) -> None:
-    async with serving(engine(completing)) as server:
-        await verified(plan(server.url, api=API), log)
-    [asked] = [asked for asked in server.asked if asked.method == "POST"]
-    assert asked.json["max_tokens"] == 8
-    assert asked.json["stream"] is True
-    assert msgspec.json.decode(asked.body)["model"] == "tiny"
-
-
-# Where it is
-
-
-async def test_of_a_name_s_addresses_the_one_that_answers_is_taken() -> None:
-    async with serving(completing) as server:
-        family, where = await resolved(parse(f"http://localhost:{server.port}"))
-        assert family == socket.AF_INET
-        assert where[:2] == ("127.0.0.1", server.port)
-
-
-async def test_a_name_that_nobody_answers_for_has_its_first_address() -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        _, where = await resolved(parse(f"http://localhost:{reserved.getsockname()[1]}"))
-    assert where[0] in ("127.0.0.1", "::1")
+async def test_a_connection_that_breaks_once_is_tried_again(said: Said) -> None:
+    engine = Engine(behave=lambda n: Behaviour(reset=n == 0))
+    async with serving(engine):
+        assert (await verified(plan(engine.url), said)).served_model == "tiny"
