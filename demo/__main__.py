@@ -27,18 +27,20 @@ metadata:
 INTRODUCTION = """\
 EngineBench demo: {title}.
 
-1. A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
-   {cluster}
+1. {cluster}
 2. The operator's image is built, loaded into the cluster and installed from manifests/. 1 to 2 min the first time.
 3. {example} is applied: the operator deploys one engine after another, has it loaded,
    and frees the GPU. About {takes}.
 
-The cluster stays up afterwards; `make cluster-down` removes it.
+{after}
 """
 OWN_CLUSTER = """\
-With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
+A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
+   With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
    and Debian's packages, 10 to 20 min on 2 cores the first time, under 1 min later, seconds while it is up."""
+AFTER_OWN = "The cluster stays up afterwards; `make cluster-down` removes it."
 CURRENT_CLUSTER = "CLUSTER=current: your own kube context is used, and you are asked first."
+AFTER_CURRENT = "The operator stays in your cluster afterwards; `make undeploy CLUSTER=current` removes it."
 
 
 class Demo:
@@ -49,7 +51,8 @@ class Demo:
         self._place = place
         self._kubectl = Kubectl.of(place)
         self._console = output
-        self.doing = "starting"
+        self._applied = False
+        self.doing = "it was starting"
 
     def run(self) -> int:
         """From nothing to the comparison; the exit code."""
@@ -60,24 +63,26 @@ class Demo:
         return self._watch()
 
     def _introduce(self) -> None:
+        current = self._place.current_context
         text = INTRODUCTION.format(
             title=self._show.title,
-            cluster=CURRENT_CLUSTER if self._place.current_context else OWN_CLUSTER,
+            cluster=CURRENT_CLUSTER if current else OWN_CLUSTER,
+            after=AFTER_CURRENT if current else AFTER_OWN,
             example=self._show.example.relative_to(ROOT),
             takes=self._show.takes,
         )
         self._console.print(text, markup=False, soft_wrap=True)
 
     def _make(self, target: str) -> None:
-        self.doing = f"make {target}"
-        self._console.rule(self.doing, align="left")
+        self.doing = f"`make {target}` was at work"
+        self._console.rule(f"make {target}", align="left")
         done = subprocess.run(["make", "--no-print-directory", "-C", str(ROOT), target], check=False)
         if done.returncode:
             raise DemoError(f"`make {target}` failed (see above). Once that is cured, `make demo` goes on from there.")
 
     def _apply(self) -> None:
         name, example = self._show.run, self._show.example
-        self.doing = f"applying {example.relative_to(ROOT)}"
+        self.doing = f"{example.relative_to(ROOT)} was being applied"
         self._console.rule(f"kubectl apply -f {example.relative_to(ROOT)}", align="left")
         self._kubectl.run("apply", "--filename", "-", text=NAMESPACE_MANIFEST)
         for manifest in self._show.manifests:
@@ -91,7 +96,7 @@ class Demo:
         self._console.print(said.strip(), markup=False)
 
     def _watch(self) -> int:
-        self.doing = "watching the run, which goes on in the cluster"
+        self._applied = True
         runs = self._kubectl.watch("benchmarkrun", self._show.run, NAMESPACE)
         hint = (
             "The operator has not looked at the run yet. What it says: "
@@ -104,6 +109,15 @@ class Demo:
         self._console.print(f"\n{outcome.sentence}", style="bold" if outcome.succeeded else "bold red", markup=False)
         self._console.print(self.farewell(), markup=False, soft_wrap=True)
         return 0 if outcome.succeeded else 1
+
+    def interrupted(self) -> str:
+        """What to say to a user who pressed Ctrl-C."""
+        if not self._applied:
+            return f"\nStopped while {self.doing}. Nothing was undone; `make demo` goes on from there."
+        cancel = (
+            f"""kubectl -n {NAMESPACE} patch bmr {self._show.run} --type=merge -p '{{"spec": {{"cancel": true}}}}'"""
+        )
+        return f"\nStopped watching; the run goes on in the cluster.{self.farewell()}\n  {cancel}   # end the run"
 
     def farewell(self) -> str:
         """The commands to go on with."""
@@ -133,7 +147,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         output.print(f"\n{error}", style="bold red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        output.print(f"\nStopped by you while {demo.doing}. Nothing was undone; `make demo` begins where it can.")
+        output.print(demo.interrupted(), markup=False, soft_wrap=True)
         return 130
 
 

@@ -32,10 +32,10 @@ def follow(runs: Iterable[dict[str, Any]], screen: LiveScreen, hint: str) -> tup
             for point in arrived(status.points or (), known):
                 screen.point(point, targets.get(point.target))
                 known.add(key(point))
-            screen.moment(moment(status))
             ended = outcome(status)
             if ended is not None:
                 return status, ended
+            screen.moment(moment(status))
     finally:
         unseen.cancel()
     raise DemoError("The cluster stopped telling about the run before it had ended.")

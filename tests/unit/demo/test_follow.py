@@ -77,7 +77,7 @@ def test_state_that_did_not_change_is_told_once() -> None:
     console = output()
     with LiveScreen(console) as screen:
         follow([a_run([]), a_run([]), a_run([], finished=True)], screen, hint="")
-    assert text(console).splitlines() == ["Running: 0 measured", "Completed: 0 measured"]
+    assert text(console).splitlines() == ["Running: 0 measured"]
 
 
 def test_watch_that_ends_too_early_is_an_error() -> None:
