@@ -10,7 +10,9 @@ from tests.simulation.simulate import play, shrink
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, help="the seed to play")
-    parser.add_argument("--until", type=int, metavar="N", help="play all seeds up to N, and stop at the first that fails")
+    parser.add_argument(
+        "--until", type=int, metavar="N", help="play all seeds up to N, and stop at the first that fails"
+    )
     parser.add_argument("--faults", type=int, metavar="N", help="draw so many faults")
     parser.add_argument("--verbose", action="store_true", help="print all that happened")
     parser.add_argument("--reads", action="store_true", help="print the reading calls, too")

@@ -75,7 +75,9 @@ def _pod_spec(spec: Obj, path: str) -> list[str]:
             for entry in container.get("env") or ()
             if not entry.get("name") or not isinstance(entry.get("value", ""), str)
         ]
-        if not all(isinstance(word, str) for word in [*(container.get("command") or ()), *(container.get("args") or ())]):
+        if not all(
+            isinstance(word, str) for word in [*(container.get("command") or ()), *(container.get("args") or ())]
+        ):
             problems.append(f"{path}.containers: args must be strings")
         problems += _resources(container.get("resources") or {}, path)
     return problems

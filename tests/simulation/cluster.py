@@ -38,6 +38,7 @@ class Spoken:
     target: str
     attempt: int
     pod_uid: str
+    at: float
     report: PointReport
     payload: bytes
 
@@ -132,7 +133,9 @@ class Cluster:
 
         def spoke(report: PointReport, payload: bytes) -> None:
             self.transcript.note("cluster", pod.name, f"measured point {report.index}", report.requests)
-            self.spoken.append(Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, report, payload))
+            self.spoken.append(
+                Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, self.timeline.now, report, payload)
+            )
 
         sees = loadpod.Surroundings(
             timeline=self.timeline,

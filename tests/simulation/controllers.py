@@ -1,9 +1,9 @@
 """kube-controller-manager: the Job controller and the garbage collector, as far as a run meets them."""
 
+import marshal
+from functools import partial
 from random import Random
 from typing import Any
-
-import marshal
 
 from tests.simulation.eventlog import EventLog
 from tests.simulation.store import Change, Item, Store
@@ -76,7 +76,7 @@ class JobController:
         lost = not pods and status.get("started")
         for pod in pods:
             if pod.deleting and not pod.node and not pod.over:
-                self._store.timeline.after(POD_GC_SECONDS, lambda pod=pod: self._give_up(pod))
+                self._store.timeline.after(POD_GC_SECONDS, partial(self._give_up, pod))
             if pod.over and not ended:
                 self._finish(job, "Complete" if pod.phase == "Succeeded" else "Failed")
                 ended = True

@@ -126,7 +126,9 @@ class Kubelets:
         self.publish(life)
         life.program = Program(self._store.timeline, self._launch(life), lambda code: self._exited(life, code))
         if (probe := life.container.get("startupProbe")) is not None:
-            budget = probe.get("initialDelaySeconds", 0) + probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
+            budget = probe.get("initialDelaySeconds", 0) + probe.get("failureThreshold", 3) * probe.get(
+                "periodSeconds", 10
+            )
             self._store.timeline.after(budget, lambda: self._startup_probe_spent(life))
 
     def _startup_probe_spent(self, life: Life) -> None:
@@ -166,7 +168,9 @@ class Kubelets:
                 continue
             found = self._store.find("ConfigMap", pod.namespace, wanted["name"])
             if found is None:
-                return f'MountVolume.SetUp failed for volume "{volume["name"]}" : configmap "{wanted["name"]}" not found'
+                return (
+                    f'MountVolume.SetUp failed for volume "{volume["name"]}" : configmap "{wanted["name"]}" not found'
+                )
             held = {**(found.obj.get("data") or {}), **(found.obj.get("binaryData") or {})}
             if missing := [i["key"] for i in wanted.get("items") or () if i["key"] not in held]:
                 return f'MountVolume.SetUp failed for volume "{volume["name"]}" : references non-existent config key: {missing[0]}'
@@ -196,7 +200,7 @@ class Kubelets:
             life.starter.freeze()
         if not life.over:
             life.phase = "Failed"
-            if "waiting" in life.state and self._random.random() < 0.5:  # noqa: PLR2004 - kubelets of both kinds
+            if "waiting" in life.state and self._random.random() < 0.5:
                 self._terminated(life, 137, "ContainerStatusUnknown")
             self.publish(life)
         self._store.timeline.after(self._random.uniform(0.02, 0.5), lambda: self._gone(life))
@@ -223,7 +227,12 @@ class Kubelets:
     def _terminated(self, life: Life, code: int, reason: str) -> None:
         started = life.state.get("running", {}).get("startedAt")
         life.state = {
-            "terminated": {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": self._store.timeline.stamp}
+            "terminated": {
+                "exitCode": code,
+                "reason": reason,
+                "startedAt": started,
+                "finishedAt": self._store.timeline.stamp,
+            }
         }
         if code and life.container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             text = b"".join(life.log[-LAST_LINES:]).decode(errors="replace")
@@ -242,6 +251,11 @@ class Kubelets:
                 life.starter.freeze()
             life.phase = "Failed"
             self.publish(life)
+
+    def hang(self, life: Life) -> None:
+        """The container's program does nothing any more."""
+        if life.program is not None:
+            life.program.hang()
 
     def kill(self, life: Life, code: int, cause: str = "Error") -> None:
         """The container dies by itself."""

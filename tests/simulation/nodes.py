@@ -1,5 +1,6 @@
 """Nodes and the node lifecycle controller: a node that is not heard of is tainted, its pods are evicted."""
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -73,7 +74,7 @@ class Nodes:
         for pod in self._store.all("Pod"):
             if pod.node == node.name and not pod.over:
                 wait = _toleration(pod.obj["spec"])
-                self._store.timeline.after(wait, lambda pod=pod: self._evict(node, pod))
+                self._store.timeline.after(wait, partial(self._evict, node, pod))
 
     def _evict(self, node: Item, pod: Item) -> None:
         if node.name in self._around.unreachable and self._store.of_uid(pod.uid) is pod and not pod.deleting:

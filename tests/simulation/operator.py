@@ -180,47 +180,59 @@ class Follower:
         self._operator.timeline.after(seconds, lambda: action() if self._live else None)
 
     def _read(self) -> None:
-        operator, cluster = self._operator, self._operator.cluster
-        pod = cluster.store.of_uid(self._pod.uid)
-        life = cluster.kubelets.lives.get(self._pod.uid)
+        """Read the log from its start, and listen on where the container runs."""
+        cluster = self._operator.cluster
+        pod, life = cluster.store.of_uid(self._pod.uid), cluster.kubelets.lives.get(self._pod.uid)
         if pod is None or life is None:
             self._exhaust()
             return
         if pod.over and self._over_since is None:
-            self._over_since = operator.timeline.now
+            self._over_since = self._operator.timeline.now
         if cluster.around.logs_down or not cluster.kubelets.reaches(life):
-            if self._over_since is not None and operator.timeline.now - self._over_since >= PATIENCE:
-                self._exhaust()
-            else:
-                self._feed.lost(operator.timeline.date)
-                self._later(self._pause, self._read)
-                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._refused()
             return
         self._pause = PAUSE
         follow = not pod.over and not self._feed.incomplete
-        self._feed.restart(operator.timeline.date)
-        for line in operator.rotated(list(life.log)):
-            if operator.breaks():
-                self._take(line[: len(line) // 2])
-                self._later(PAUSE, self._read)
-                return
-            self._take(line)
+        self._feed.restart(self._operator.timeline.date)
+        whole = self._take_all(life)
         if self._feed.closed:
             self._end()
-        elif pod.over:
+        elif whole and pod.over:
             self._exhaust()
-        elif not follow:
-            self._rereads += self._feed.incomplete
-            if self._rereads >= REREADS:
-                self._exhaust()
-            else:
-                self._later(POLL, self._read)
-        elif life.over or self._feed.incomplete:
+        elif whole and not follow:
+            self._read_again()
+        elif not whole or life.over or self._feed.incomplete:
             self._later(PAUSE, self._read)
         else:
             self._listening = life
             life.listeners.append(self._hear)
             life.at_end.append(self._stream_ends)
+
+    def _refused(self) -> None:
+        """The log cannot be read now; that of a dead pod is not waited for long."""
+        if self._over_since is not None and self._operator.timeline.now - self._over_since >= PATIENCE:
+            self._exhaust()
+            return
+        self._feed.lost(self._operator.timeline.date)
+        self._later(self._pause, self._read)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _read_again(self) -> None:
+        """The end was said, points are missing: a few more readings may bring them."""
+        self._rereads += self._feed.incomplete
+        if self._rereads >= REREADS:
+            self._exhaust()
+        else:
+            self._later(POLL, self._read)
+
+    def _take_all(self, life: Life) -> bool:
+        """What the log has by now; False where the connection broke before its end."""
+        for line in self._operator.rotated(list(life.log)):
+            if self._operator.breaks():
+                self._take(line[: len(line) // 2])
+                return False
+            self._take(line)
+        return True
 
     def _stream_ends(self) -> None:
         self._hang_up()

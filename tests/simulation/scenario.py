@@ -27,6 +27,11 @@ class NodePlan:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+GPU_LABELS = {"nvidia.com/gpu.product": GPU}
+NODES = (NodePlan("cpu-1", 0), NodePlan("gpu-1", 1, GPU_LABELS))
+PROMPTS = {DATASET: {"prompts.jsonl": '{"prompt": "Say it.", "output_tokens_count": 64}\n' * 3}}
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that determines a run: the same scenario plays the same way, always."""
@@ -75,6 +80,10 @@ class Scenario:
                 behaviour = cluster.engines[target["name"]]
                 cluster.endpoints[target["endpoint"]["url"]] = Server(behaviour, cluster.timeline.unix, up=True)
 
+    def with_faults(self, *faults: "Fault") -> "Scenario":
+        """The same, and this goes wrong."""
+        return replace(self, faults=faults)
+
     def without(self, fault: "Fault") -> "Scenario":
         return replace(self, faults=tuple(other for other in self.faults if other is not fault))
 
@@ -84,7 +93,7 @@ def draw(seed: int, *, faults: int | None = None) -> Scenario:
     from tests.simulation.faults import FAULTS
 
     random = Random(f"scenario {seed}")  # noqa: S311 - reproducible on purpose
-    scenario = _calm(seed, random)
+    scenario = calm(seed, random)
     wanted = random.choices((0, 1, 2, 3, 4), (10, 35, 30, 15, 10))[0] if faults is None else faults
     drawn: list[Fault] = []
     while len(drawn) < wanted:
@@ -94,7 +103,8 @@ def draw(seed: int, *, faults: int | None = None) -> Scenario:
     return replace(scenario, faults=tuple(drawn))
 
 
-def _calm(seed: int, random: Random) -> Scenario:
+def calm(seed: int, random: Random) -> Scenario:
+    """A run that nothing happens to."""
     kinds = random.choices(("simulated", "ollama", "vllm", "endpoint"), (5, 3, 2, 1), k=random.choice((1, 1, 2, 2, 3)))
     targets = [_target(kind, place, random) for place, kind in enumerate(kinds)]
     levels = sorted(random.sample((1, 2, 4, 8, 16, 32), random.choice((1, 1, 2, 2, 3))))
@@ -109,7 +119,9 @@ def _calm(seed: int, random: Random) -> Scenario:
         "load": {"concurrency": {"levels": levels}},
         "rampSeconds": random.choice((0, 0, 5)),
         "warmup": {"maxSeconds": random.choice((0, 5))},
-        **random.choice(({"durationSeconds": 2}, {"durationSeconds": 10}, {"durationSeconds": 45}, {"maxRequests": 200})),
+        **random.choice(
+            ({"durationSeconds": 2}, {"durationSeconds": 10}, {"durationSeconds": 45}, {"maxRequests": 200})
+        ),
     }
     spec: Obj = {"targets": targets, "workload": workload}
     if random.random() < 0.6:
@@ -126,19 +138,22 @@ def _calm(seed: int, random: Random) -> Scenario:
         spec["engineDefaults"] = {"gpu": {"count": 1}}
     if random.random() < 0.2:
         spec["ttlSecondsAfterFinished"] = random.choice((0, 30, 600))
-    gpu_labels = {"nvidia.com/gpu.product": GPU}
-    nodes = [NodePlan("cpu-1", 0), NodePlan("gpu-1", 1, gpu_labels)]
-    if random.random() < 0.4:
-        nodes.append(NodePlan("gpu-2", 1, gpu_labels))
     return Scenario(
         seed=seed,
         spec=spec,
-        nodes=tuple(nodes),
-        config_maps={DATASET: {"prompts.jsonl": '{"prompt": "Say it.", "output_tokens_count": 64}\n' * 3}},
+        nodes=NODES if random.random() < 0.6 else (*NODES, NodePlan("gpu-2", 1, GPU_LABELS)),
+        config_maps=PROMPTS,
         secrets=("hf-token",),
         start_seconds={target["name"]: random.uniform(1.0, 40.0) for target in targets},
         after_the_end=random.choice(("", "", "ttl", "suspend", "delete")),
     )
+
+
+def calm_scenario(*, targets: list[Obj], dataset: Obj, levels: list[int]) -> Scenario:
+    """A run of your own choice that nothing happens to."""
+    workload = {"dataset": dataset, "load": {"concurrency": {"levels": levels}}, "rampSeconds": 0, "durationSeconds": 2}
+    spec = {"targets": targets, "engineDefaults": {"gpu": {"count": 1}}, "workload": workload}
+    return Scenario(seed=0, spec=spec, nodes=NODES, config_maps=PROMPTS)
 
 
 def _target(kind: str, place: int, random: Random) -> Obj:

@@ -1,7 +1,7 @@
 """Label and field selectors, as far as an API server understands them."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from tests.simulation.store import Item
 
@@ -51,16 +51,22 @@ def _label_test(part: str) -> Callable[[dict[str, str]], bool]:
     words = part.replace("(", " ( ", 1).split()
     if len(words) > 1 and words[1] in ("in", "notin"):
         key, wanted = words[0], {value.strip() for value in part[part.index("(") + 1 : part.rindex(")")].split(",")}
-        return (lambda labels: labels.get(key) in wanted) if words[1] == "in" else (
-            lambda labels: labels.get(key) not in wanted
+        return (
+            (lambda labels: labels.get(key) in wanted)
+            if words[1] == "in"
+            else (lambda labels: labels.get(key) not in wanted)
         )
-    for sign, equal in (("!=", False), ("==", True), ("=", True)):
+    for sign in ("!=", "==", "="):
         key, found, value = (text.strip() for text in part.partition(sign))
         if found:
-            return (lambda labels: labels.get(key) == value) if equal else (lambda labels: labels.get(key) != value)
+            return partial(_is, key, value, sign != "!=")
     if " " in part:
         raise ValueError(f"unable to parse requirement: {part}")
     return (lambda labels: part[1:] not in labels) if part.startswith("!") else (lambda labels: part in labels)
+
+
+def _is(key: str, value: str, equal: bool, labels: dict[str, str]) -> bool:
+    return (labels.get(key) == value) is equal
 
 
 @lru_cache(maxsize=4096)

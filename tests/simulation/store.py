@@ -18,7 +18,19 @@ Change = Literal["added", "modified", "deleted"]
 class Item:
     """One stored object; its own fields that are asked for most often stand beside it."""
 
-    __slots__ = ("_copy", "_given", "_outline", "_versions", "kind", "labels", "name", "namespace", "obj", "owners", "uid")
+    __slots__ = (
+        "_copy",
+        "_given",
+        "_outline",
+        "_versions",
+        "kind",
+        "labels",
+        "name",
+        "namespace",
+        "obj",
+        "owners",
+        "uid",
+    )
 
     def __init__(self, kind: str, obj: Obj) -> None:
         meta = obj["metadata"]

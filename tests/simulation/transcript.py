@@ -70,4 +70,4 @@ def _keyed(value: Any) -> Any:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "…"  # noqa: PLR2004 - as much as a line bears
+    return text if len(text) <= 100 else text[:97] + "…"

@@ -4,7 +4,9 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
+from typing import Any
 
 from enginebench.cluster import labels
 from tests.simulation.cluster import RUN, Cluster
@@ -12,6 +14,7 @@ from tests.simulation.operator import Operator
 from tests.simulation.scenario import NAMESPACE, Scenario
 from tests.simulation.store import Change, Item
 
+Obj = dict[str, Any]
 EVERY = ""
 """Excuses every target."""
 
@@ -48,10 +51,12 @@ class World:
         """Target → it must fail, with one of these reasons."""
         self.stops: set[str] = set()
         """Reasons with which the whole run may end early."""
-        self.losses: list[str] = []
-        """What may cost a measured point before it is collected."""
+        self.losses: list[float] = []
+        """When something began that may cost a point that was measured and is not collected yet."""
         self.violations: list[str] = []
         self.run: Item | None = None
+        self.ended: Obj | None = None
+        """The run as it was when Finished was written."""
         self._waiters: list[Waiter] = []
         self.store.watchers.append(self._watch)
 
@@ -64,6 +69,10 @@ class World:
     def doom(self, target: str, *reasons: str) -> None:
         """The target must fail, with one of these reasons."""
         self.dooms[target].update(reasons)
+
+    def lose(self) -> None:
+        """From now on, what was measured and is not collected may be lost."""
+        self.losses.append(self.timeline.now)
 
     def strike(self, what: str) -> None:
         self.transcript.note("fault", what)
@@ -104,7 +113,7 @@ class World:
         for waiter in tuple(self._waiters):
             if waiter.role == role and waiter.state == state and waiter.target in (None, target):
                 self._waiters.remove(waiter)
-                self.timeline.after(waiter.after, lambda waiter=waiter: waiter.action(item))
+                self.timeline.after(waiter.after, partial(waiter.action, item))
 
     # for judges ---------------------------------------------------------------------------------------------------
 
@@ -121,7 +130,7 @@ class World:
             cluster.apply("ConfigMap", {"metadata": {"name": name, "namespace": NAMESPACE}, "data": dict(data)})
         cluster.around.secrets |= {(NAMESPACE, name) for name in scenario.secrets}
         cluster.around.claims |= {(NAMESPACE, name) for name in scenario.claims}
-        cluster.engines = {name: behaviour for name, behaviour in scenario.engine_behaviours()}
+        cluster.engines = dict(scenario.engine_behaviours())
         scenario.add_endpoints(cluster)
         self.operators.append(Operator(cluster, self.random))
         for fault in scenario.faults:

@@ -26,6 +26,10 @@ class Fault(ABC):
 
     weight: ClassVar[float] = 1.0
     """How often it is drawn, against the others."""
+    deafens: ClassVar[bool] = False
+    """While it lasts the operator may not hear what load pods say."""
+    disrupts: ClassVar[bool] = True
+    """It takes something away, so that an attempt may end early."""
 
     @classmethod
     @abstractmethod

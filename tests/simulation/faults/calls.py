@@ -23,19 +23,21 @@ LATEST_TIME = 240.0
 
 def _number(random: Random) -> int:
     """Early calls more often than late ones, and every one sometimes."""
-    return round(LATEST_CALL ** random.random()) if random.random() < 0.5 else random.randint(1, LATEST_CALL)  # noqa: PLR2004
+    return round(LATEST_CALL ** random.random()) if random.random() < 0.5 else random.randint(1, LATEST_CALL)
 
 
 @dataclass(frozen=True)
 class AtCall(Fault):
     """Strikes at one call, before it is carried out or after."""
 
+    disrupts = False
+
     call: int
     carried_out: bool
 
     @classmethod
     def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
-        return cls(call=_number(random), carried_out=random.random() < 0.5)  # noqa: PLR2004 - as often as not
+        return cls(call=_number(random), carried_out=random.random() < 0.5)
 
     def arm(self, world: "World") -> None:
         def hook(call: Call) -> None:
@@ -56,6 +58,7 @@ class AtCall(Fault):
 class OperatorCrash(AtCall):
     """The process dies: all that it remembered is gone."""
 
+    deafens = True
     weight = 5.0
 
     def happen(self, call: Call, world: "World") -> None:
@@ -65,6 +68,7 @@ class OperatorCrash(AtCall):
 class NoAnswer(AtCall):
     """The call times out; it may have been carried out."""
 
+    deafens = True
     weight = 4.0
 
     def happen(self, call: Call, world: "World") -> None:
@@ -86,6 +90,8 @@ class SomebodyWrites(AtCall):
 @dataclass(frozen=True)
 class Window(Fault):
     """Something that lasts for a while."""
+
+    disrupts = False
 
     at: float
     seconds: float
@@ -110,6 +116,8 @@ class Window(Fault):
 class ApiOutage(Window):
     """No call is answered, no log is followed."""
 
+    deafens = True
+
     def begin(self, world: "World") -> Callable[[], object]:
         def hook(call: Call) -> None:
             raise Unavailable("connection refused")
@@ -128,6 +136,8 @@ class ApiOutage(Window):
 class SlowApi(Window):
     """Each call takes a second: much happens between two of them."""
 
+    deafens = True
+
     def begin(self, world: "World") -> Callable[[], object]:
         calm = world.cluster.api.latency
         world.cluster.api.latency = 1.0
@@ -141,6 +151,7 @@ class SlowApi(Window):
 class LostWatch(Window):
     """The operator hears of no change; when the watch is back it lists anew."""
 
+    deafens = True
     weight = 2.0
 
     def begin(self, world: "World") -> Callable[[], object]:
@@ -157,6 +168,7 @@ class LostWatch(Window):
 class OperatorDown(Window):
     """The operator's pod is rescheduled."""
 
+    deafens = True
     weight = 2.0
 
     def begin(self, world: "World") -> Callable[[], object]:
@@ -183,7 +195,7 @@ class QuotaSpent(Window):
     """Pods are refused by admission for a while; only a long refusal may fail a target."""
 
     def begin(self, world: "World") -> Callable[[], object]:
-        said = 'pods is forbidden: exceeded quota: compute, requested: pods=1, used: pods=10, limited: pods=10'
+        said = "pods is forbidden: exceeded quota: compute, requested: pods=1, used: pods=10, limited: pods=10"
 
         def hook(call: Call) -> None:
             if call.verb == "create" and call.kind == "Pod":
@@ -191,7 +203,7 @@ class QuotaSpent(Window):
 
         world.cluster.api.before.append(hook)
         world.cluster.jobs.refusal = said
-        if self.seconds > 60.0:  # noqa: PLR2004 - the grace of workflow.attempts
+        if self.seconds > 60.0:
             world.excuse("", "CreationRefused", "LoadPodNotCreated")
             world.stops.update({"PrepareFailed", "LoadPodNotCreated"})
 
@@ -227,7 +239,10 @@ class NameTaken(Fault):
             if len(world.scenario.faults) == 1:  # else a new attempt may have other names
                 world.doom(self.target, "NameConflict")
             world.excuse(self.target, "NameConflict", "LoadPodDied", "EngineNotReady")
-            foreign = {"metadata": {"name": call.name, "namespace": NAMESPACE}, "spec": {"schedulingGates": ["foreign"]}}
+            foreign = {
+                "metadata": {"name": call.name, "namespace": NAMESPACE},
+                "spec": {"schedulingGates": ["foreign"]},
+            }
             world.cluster.apply(call.kind, foreign)
 
         world.cluster.api.before.append(hook)

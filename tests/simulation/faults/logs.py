@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
 
-NOISE = (b"\n", b"Traceback (most recent call last):\n", b"\xff\xfe\x00\n", b"EB1 7 point 1/1 00000000 AAAA\n", b"EB1 \n")
+NOISE = (
+    b"\n",
+    b"Traceback (most recent call last):\n",
+    b"\xff\xfe\x00\n",
+    b"EB1 7 point 1/1 00000000 AAAA\n",
+    b"EB1 \n",
+)
 
 
 MOST_BREAKS = 12
@@ -19,6 +25,8 @@ MOST_BREAKS = 12
 @dataclass(frozen=True)
 class LogFault(Fault):
     """What becomes of lines; `share` of them are touched."""
+
+    disrupts = False
 
     share: float
 
@@ -46,6 +54,7 @@ class BrokenFollow(LogFault):
     """The connection ends in the middle of a line; the log is read anew from its start."""
 
     weight: ClassVar[float] = 2.0
+    deafens = True
 
     def arm(self, world: "World") -> None:
         left = MOST_BREAKS
@@ -77,7 +86,7 @@ class TornLog(Fault):
                 return line
             world.strike(f"TornLog tears {line[:16]!r}")
             if b"progress" not in line:
-                world.losses.append(repr(self))
+                world.lose()
                 world.excuse("", "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
                 world.stops.add("PrepareFailed")
             return line[: len(line) // 2] + b"somebody else's words\n"
@@ -98,7 +107,7 @@ class RotatedLog(Fault):
     def arm(self, world: "World") -> None:
         def rotated(lines: list[bytes]) -> list[bytes]:
             if len(lines) > self.kept:
-                world.losses.append(repr(self))
+                world.lose()
                 world.excuse("", "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
                 world.stops.add("PrepareFailed")
             return lines[len(lines) - min(len(lines), self.kept) :]

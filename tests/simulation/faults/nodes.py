@@ -1,6 +1,7 @@
 """Faults of nodes."""
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Self
 
@@ -39,7 +40,7 @@ class NodeFault(Fault):
             target=random.choice(targets),
             after=round(random.uniform(0.0, 60.0), 3),
             back_after=random.choice((5.0, 60.0, 120.0, 400.0, None)),
-            rebooted=random.random() < 0.5,  # noqa: PLR2004 - as often as not
+            rebooted=random.random() < 0.5,
         )
 
     def arm(self, world: "World") -> None:
@@ -47,7 +48,7 @@ class NodeFault(Fault):
             node = world.store.find("Node", "", pod.node)
             if node is not None and node.name not in world.cluster.around.unreachable:
                 world.strike(f"{type(self).__name__} {node.name}")
-                world.losses.append(repr(self))
+                world.lose()
                 world.excuse("", *NO_NODE, *LOST_LOAD, *LOST_ENGINE, *LOST_START)
                 world.stops.update(("PrepareFailed", "Unschedulable", "DatasetNotFound"))
                 self.happen(node, world)
@@ -69,9 +70,7 @@ class NodeLost(NodeFault):
     def happen(self, node: Item, world: "World") -> None:
         world.cluster.nodes.lose(node)
         if self.back_after is not None:
-            world.timeline.after(
-                self.back_after, lambda: world.cluster.nodes.bring_back(node, rebooted=self.rebooted)
-            )
+            world.timeline.after(self.back_after, lambda: world.cluster.nodes.bring_back(node, rebooted=self.rebooted))
 
 
 class NodeRemoved(NodeFault):
@@ -114,7 +113,7 @@ class GpuTaken(Fault):
         for node in scenario.nodes:
             if node.gpus:
                 pod = world.cluster.apply("Pod", _tenant(node.name))
-                world.timeline.after(self.seconds, lambda pod=pod: world.store.delete(pod))
+                world.timeline.after(self.seconds, partial(world.store.delete, pod))
 
 
 def _tenant(node: str) -> dict[str, object]:

@@ -58,7 +58,7 @@ class PodFault(Fault):
     def lose(self, world: "World") -> None:
         """What the load pod has measured and nobody has read goes with it."""
         if self.role == "load":
-            world.losses.append(repr(self))
+            world.lose()
 
 
 class ContainerDies(PodFault):
@@ -190,7 +190,7 @@ class ChildDeleted(Fault):
                     if self.kind == "Service":
                         world.excuse(self.target, *UNLOADED, "VerificationFailed", "ModelPullFailed", "EngineNotReady")
                     if self.kind == "Job":
-                        world.losses.append(repr(self))
+                        world.lose()
                     world.store.delete(item)
 
         world.when("load", "created", self.after, strike, target=self.target)

@@ -1,6 +1,7 @@
 """What users do in the middle of a run."""
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -54,8 +55,6 @@ class SuspendAndResume(UserAction):
         return cls(at=at, seconds=random.choice((0.5, 5.0, 100.0, 20_000.0)))
 
     def act(self, world: "World") -> None:
-        if not world.finished:
-            world.losses.append(repr(self))
         self.edit(world, suspend=True)
         world.timeline.after(self.seconds, lambda: self.edit(world, suspend=False))
 
@@ -71,7 +70,6 @@ class Cancel(UserAction):
     def act(self, world: "World") -> None:
         if not world.finished:
             world.stops.add("Cancelled")
-            world.losses.append(repr(self))
         self.edit(world, cancel=True)
 
 
@@ -121,14 +119,16 @@ class NamespaceDeleted(UserAction):
 
         def hook(call: Call) -> None:
             if call.verb == "create":
-                raise ApiError(403, "Forbidden", f"unable to create new content in namespace {namespace}: it is being terminated")
+                raise ApiError(
+                    403, "Forbidden", f"unable to create new content in namespace {namespace}: it is being terminated"
+                )
 
         world.cluster.api.before.append(hook)
         world.cluster.jobs.refusal = f"namespace {namespace} is being terminated"
         items = [item for item in world.store.everything() if item.namespace == namespace]
         world.random.shuffle(items)
         for item in items:
-            world.timeline.after(world.random.uniform(0.0, 10.0), lambda item=item: world.store.delete(item))
+            world.timeline.after(world.random.uniform(0.0, 10.0), partial(world.store.delete, item))
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,6 @@ class Deadline(Fault):
     def arm(self, world: "World") -> None:
         world.scenario.spec["activeDeadlineSeconds"] = self.seconds
         world.stops.add("DeadlineExceeded")
-        world.losses.append(repr(self))
 
 
 @dataclass(frozen=True)

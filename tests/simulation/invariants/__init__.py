@@ -62,6 +62,7 @@ def watch(world: "World") -> None:
             for sentence in check(world, before, after):
                 world.violated(f"{check.__name__}: {sentence}")
         if status.truth(before, "Finished") != "True" and status.truth(after, "Finished") == "True":
+            world.ended = after
             _judge(world, AT_FINISH)
 
     def changed(change: str, item: "Item") -> None:

@@ -1,7 +1,7 @@
 """Children: one engine at a time, nothing created or deleted of which the status does not know."""
 
 from enginebench.cluster import labels
-from tests.simulation.invariants import Sentences, on_created, on_deleted
+from tests.simulation.invariants import Obj, Sentences, on_created, on_deleted
 from tests.simulation.store import Item
 from tests.simulation.world import World, is_true
 
@@ -24,9 +24,9 @@ def one_engine_at_a_time(world: World, item: Item) -> Sentences:
 def an_attempt_is_in_the_status_first(world: World, item: Item) -> Sentences:
     run = world.cluster.run_of(item)
     target, role = item.labels.get(labels.TARGET, ""), item.labels.get(labels.ROLE)
-    if run is None or not target or role in (None, "data") or item.kind == "Pod" and role == "load":
+    if run is None or not target or role in (None, "data") or (item.kind == "Pod" and role == "load"):
         return
-    known = next((t for t in run.obj["status"].get("targets") or () if t["name"] == target), {})
+    known: Obj = next((t for t in run.obj["status"].get("targets") or () if t["name"] == target), {})
     open_ = [a["number"] for a in known.get("attempts") or () if "endTime" not in a]
     if int(item.labels[labels.ATTEMPT]) not in open_:
         yield f"{item} is of attempt {item.labels[labels.ATTEMPT]}, the status has {open_} open"
@@ -43,7 +43,7 @@ def a_finished_run_creates_nothing(world: World, item: Item) -> Sentences:
 def a_child_is_owned_and_labelled(world: World, item: Item) -> Sentences:
     if item.labels.get(labels.ROLE) is None or (item.kind == "Pod" and item.labels[labels.ROLE] == "load"):
         return
-    owners = item.obj["metadata"].get("ownerReferences") or ()
+    owners = item.obj["metadata"].get("ownerReferences") or []
     if len(owners) != 1 or not owners[0].get("controller") or owners[0].get("blockOwnerDeletion") is not False:
         yield f"{item} has owners {owners}"
     elif owners[0]["uid"] != item.labels.get(labels.RUN_UID):
@@ -59,7 +59,9 @@ def the_load_goes_before_its_engine(world: World, item: Item) -> Sentences:
         return
     place = (item.labels[labels.TARGET], item.labels[labels.ATTEMPT])
     for pod in world.store.all("Pod"):
-        mine = pod.labels.get(labels.ROLE) == "load" and (pod.labels[labels.TARGET], pod.labels[labels.ATTEMPT]) == place
+        mine = (
+            pod.labels.get(labels.ROLE) == "load" and (pod.labels[labels.TARGET], pod.labels[labels.ATTEMPT]) == place
+        )
         told = pod.deleting or world.store.of_uid(pod.owners[0]) is None if mine else True
         if not told and pod.phase == "Running" and pod.uid in world.cluster.measuring:
             yield f"{item} is deleted while {pod} measures"

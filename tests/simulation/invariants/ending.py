@@ -83,4 +83,5 @@ def _target(world: World, status: Obj, target: Obj) -> Sentences:
 
 def usable(point: Obj) -> bool:
     """As measurement.md has it."""
-    return point["validity"] == "Valid" or (point["validity"] == "Limited" and point["requests"].get("succeeded", 0) > 0)
+    succeeded: int = point["requests"].get("succeeded", 0)
+    return point["validity"] == "Valid" or (point["validity"] == "Limited" and succeeded > 0)

@@ -11,6 +11,9 @@ from tests.simulation.programs.loadpod import read_plan
 from tests.simulation.store import Item
 from tests.simulation.world import World
 
+ON_ITS_WAY = 5.0
+"""Seconds until a line that was written is read."""
+
 
 @on_status
 def no_point_is_lost(_: World, before: Obj, after: Obj) -> Sentences:
@@ -93,13 +96,17 @@ def every_stored_point_is_told(world: World) -> Sentences:
 
 @at_finish
 def every_measured_point_is_stored(world: World) -> Sentences:
-    """Where nothing took logs or pods away, what a load pod has measured is in the status."""
+    """What a load pod has measured is in the status, unless its log or the pod was taken away meanwhile."""
     run = world.run
-    if run is None or world.losses:
+    if run is None:
         return
+    faults = world.scenario.faults
+    if any(fault.deafens for fault in faults) and any(fault.disrupts for fault in faults):
+        return
+    until = min(world.losses, default=float("inf")) - ON_ITS_WAY
     told = {key(point)[:3] for point in run.obj["status"].get("points") or ()}
     for spoken in world.cluster.spoken:
-        if (spoken.target, spoken.attempt, spoken.report.index) not in told:
+        if spoken.at < until and (spoken.target, spoken.attempt, spoken.report.index) not in told:
             yield f"point {spoken.report.index} of {spoken.target}, attempt {spoken.attempt}, was measured and is lost"
 
 
@@ -114,4 +121,7 @@ def key(point: dict[str, Any]) -> tuple[str, int, int, int]:
 
 
 def _measured(point: Obj) -> list[object]:
-    return [point.get(name) for name in ("load", "requests", "requestsPerSecond", "outputTokensPerSecond", "ttftMilliseconds")]
+    return [
+        point.get(name)
+        for name in ("load", "requests", "requestsPerSecond", "outputTokensPerSecond", "ttftMilliseconds")
+    ]

@@ -61,7 +61,11 @@ def a_transition_time_moves_with_its_status(_: World, before: Obj, after: Obj) -
     old = {c["type"]: c for c in before["status"].get("conditions") or ()}
     for new in after["status"].get("conditions") or ():
         was = old.get(new["type"])
-        if was is not None and was["status"] == new["status"] and was["lastTransitionTime"] != new["lastTransitionTime"]:
+        if (
+            was is not None
+            and was["status"] == new["status"]
+            and was["lastTransitionTime"] != new["lastTransitionTime"]
+        ):
             yield f"{new['type']} stayed {new['status']}, and its lastTransitionTime moved"
 
 

@@ -50,7 +50,7 @@ class EngineBehaviour:
     version: str = "0.9.2"
     pods: int = 1_000_000
     """Only this many of its pods behave badly; later ones are sound."""
-    log: tuple[str, ...] = ("time=2026-11-23T12:00:00.000Z level=INFO source=server.go msg=\"starting\"",)
+    log: tuple[str, ...] = ('time=2026-11-23T12:00:00.000Z level=INFO source=server.go msg="starting"',)
 
     def sound(self) -> "EngineBehaviour":
         """What is left of it when the trouble is over."""

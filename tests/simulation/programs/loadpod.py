@@ -33,6 +33,8 @@ from tests.simulation.timeline import Terminated, Timeline
 
 STAY_SECONDS = 600.0
 DRAIN_SECONDS = 30.0
+INSTANT = 1e-6
+MODEL_BYTES = 4_000_000_000
 SPEAK_EVERY = 20.0
 """Progress is thinner than the real pod's: each line wakes the operator."""
 Steps = Generator[float, None, None]
@@ -80,6 +82,17 @@ class Surroundings:
     """The truth: the pod measures now, or no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A point whose window is open."""
+
+    point: PointPlan
+    began: float
+    opened: float
+    server: Server | None
+    """What answered when it began."""
+
+
 class LoadPod:
     """One pod; `run` is its process."""
 
@@ -89,8 +102,8 @@ class LoadPod:
         self._random = random
         self._encoder = Encoder()
         self._points = 0
-        self._measuring: tuple[PointPlan, float] | None = None
-        """The point whose window is open, and since when."""
+        self._window: Window | None = None
+        """The point that is being measured."""
 
     def run(self, behaviour: LoadBehaviour) -> Generator[float, None, int]:
         try:
@@ -113,9 +126,8 @@ class LoadPod:
     def _close(self) -> Steps:
         """SIGTERM: what was measured so far is written."""
         yield self._random.uniform(0.0, 3.0)
-        if self._measuring is not None:
-            point, since = self._measuring
-            self._report(point, since, interrupted=True)
+        if self._window is not None:
+            self._report(self._window, interrupted=True)
         self._say(Failure(reason="Interrupted", message="Told to end (SIGTERM) before all load points were measured."))
         self._say(End(points=self._points))
 
@@ -131,7 +143,9 @@ class LoadPod:
             return DatasetReport(rows=rows, digest=f"sha256:{digest}")
         text = self._around.read_file(dataset.file) or ""
         lines = text.splitlines()
-        errors = tuple(f"line {n}: not a JSON object with a prompt" for n, line in enumerate(lines, 1) if not _is_row(line))
+        errors = tuple(
+            f"line {n}: not a JSON object with a prompt" for n, line in enumerate(lines, 1) if not _is_row(line)
+        )
         if not lines:
             errors = ("there is no row in it",)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -149,15 +163,15 @@ class LoadPod:
         if self._plan.pull_model and not server.has_model:
             yield from self._download(server)
         yield from self._verify(server)
-        self._stage("WarmingUp")
+        self._stage("WarmingUp", "a burst")
         yield self._random.uniform(0.2, 2.0)
         self._around.measuring(True)
-        for point in self._plan.points:
-            yield from self._measure(point)
+        for number, point in enumerate(self._plan.points, 1):
+            yield from self._measure(point, number)
         self._around.measuring(False)
 
     def _wait(self) -> Generator[float, None, Server]:
-        self._stage("Waiting")
+        self._stage("Waiting", "waiting for the engine to answer (connection refused)")
         waited, step = 0.0, 0.5
         while (server := self._around.dial(self._plan.url)) is None:
             if waited >= self._plan.startup_seconds:
@@ -168,9 +182,8 @@ class LoadPod:
 
     def _download(self, server: Server) -> Steps:
         behaviour = server.behaviour
-        total = 4_000_000_000
         for done in range(4):
-            self._stage("DownloadingModel", bytes_done=done * total // 4, bytes_total=total)
+            self._stage("DownloadingModel", f"downloading {self._plan.model}", done=done * MODEL_BYTES // 4)
             yield behaviour.pull_seconds / 4
             if behaviour.pull_error:
                 raise GivesUp("ModelPullFailed", f"{self._plan.model}: {behaviour.pull_error}")
@@ -179,7 +192,7 @@ class LoadPod:
         server.has_model = True
 
     def _verify(self, server: Server) -> Steps:
-        self._stage("Verifying")
+        self._stage("Verifying", f"asking for {self._plan.model}")
         served = server.behaviour.model or self._plan.model
         if served != self._plan.model:
             raise GivesUp("WrongModel", f"{self._plan.url} serves {served}, not {self._plan.model}.")
@@ -187,7 +200,9 @@ class LoadPod:
         seconds = self._random.uniform(0.1, 3.0)
         yield seconds
         if server.gone or not server.behaviour.verifies:
-            raise GivesUp("VerificationFailed", f"{self._plan.url} did not complete one request: connection reset by peer.")
+            raise GivesUp(
+                "VerificationFailed", f"{self._plan.url} did not complete one request: connection reset by peer."
+            )
         self._say(
             EngineReport(
                 served_model=served,
@@ -199,40 +214,44 @@ class LoadPod:
             )
         )
 
-    def _measure(self, point: PointPlan) -> Steps:
+    def _measure(self, point: PointPlan, number: int) -> Steps:
+        """Ramp, warm-up, window, drain."""
         plan = self._plan
-        self._stage("Loading", point=point.index)
+        words = f"{point.concurrency} users, load point {number} of {len(plan.points)}"
+        self._stage("WarmingUp", words, point=point.index)
+        began, server = self._around.timeline.unix, self._around.dial(plan.url)
         yield plan.ramp_seconds + self._random.uniform(0.0, min(2.0, float(plan.warmup_max_seconds)))
-        began = self._around.timeline.unix
-        self._measuring = (point, began)
-        window = float(plan.duration_seconds or 3600)
+        self._stage("Loading", words, point=point.index)
+        opened = self._around.timeline.unix
+        self._window = Window(point, began, opened, server)
+        seconds = float(plan.duration_seconds or 3600)
         if plan.max_requests is not None:
-            window = min(window, max(0.5, plan.max_requests / self._rate(point.concurrency)))
-        while (left := began + window - self._around.timeline.unix) > 1e-6:
+            seconds = min(seconds, max(0.5, plan.max_requests / self._rate(point.concurrency)))
+        while (left := opened + seconds - self._around.timeline.unix) > INSTANT:
             yield min(left, SPEAK_EVERY)
             if left > SPEAK_EVERY:
-                self._stage("Loading", point=point.index)
-        server = self._around.dial(plan.url)
-        hanging = server is not None and server.hangs(self._around.timeline.unix)
+                self._stage("Loading", words, point=point.index)
+        now = self._around.dial(plan.url)
+        hanging = now is not None and now.hangs(self._around.timeline.unix)
         yield DRAIN_SECONDS if hanging else self._random.uniform(0.05, 0.4)
-        self._measuring = None
-        self._report(point, began)
+        window, self._window = self._window, None
+        self._report(window)
 
     def _rate(self, concurrency: int, slots: int = 16) -> float:
         return min(concurrency, slots) / 0.2
 
-    def _report(self, point: PointPlan, began: float, *, interrupted: bool = False) -> None:
-        now = self._around.timeline.unix
-        window = max(0.001, min(now - began, float(self._plan.duration_seconds or 3600)))
-        server = self._around.dial(self._plan.url)
+    def _report(self, open_: Window, *, interrupted: bool = False) -> None:
+        now, point, server = self._around.timeline.unix, open_.point, self._around.dial(self._plan.url)
+        window = max(0.001, min(now - open_.opened, float(self._plan.duration_seconds or 3600)))
         requests = self._count(server, point.concurrency, window)
         rate = requests.succeeded / window
         figure = _figure(requests.succeeded, 50.0 + point.concurrency, requests.incomplete)
+        tells = self._plan.dialect == "vllm"
         report = PointReport(
             index=point.index,
             repeat=point.repeat,
             concurrency=point.concurrency,
-            started_at=began,
+            started_at=open_.began,
             ended_at=now,
             window_seconds=window,
             requests=requests,
@@ -245,6 +264,8 @@ class LoadPod:
             request_latency=figure,
             evidence=Evidence(
                 interrupted=interrupted,
+                engine_start_before=open_.server.started_at if tells and open_.server is not None else None,
+                engine_start_after=server.started_at if tells and server is not None and not interrupted else None,
                 errors={"connection refused": requests.errored} if requests.errored else {},
             ),
             histograms={"ttft": b"\x01" + self._random.randbytes(24)},
@@ -262,11 +283,10 @@ class LoadPod:
         errored = round(total * server.behaviour.error_share)
         return RequestCounts(succeeded=total - errored, errored=errored)
 
-    def _stage(
-        self, stage: str, *, point: int | None = None, bytes_done: int | None = None, bytes_total: int | None = None
-    ) -> None:
+    def _stage(self, stage: str, message: str, *, point: int | None = None, done: int | None = None) -> None:
+        total = None if done is None else MODEL_BYTES
         now = self._around.timeline.unix
-        self._say(Progress(stage=stage, at=now, point=point, bytes_done=bytes_done, bytes_total=bytes_total))
+        self._say(Progress(stage=stage, message=message, at=now, point=point, bytes_done=done, bytes_total=total))
 
     def _say(self, message: SpokenMessage) -> bytes:
         payload = messages.encode(message)

@@ -1,0 +1,57 @@
+"""Whole runs: seeds at random, each fault by itself, and calm ones. `SIMULATION_RUNS` sets how many seeds."""
+
+import os
+from random import Random
+
+import pytest
+
+from tests.simulation.faults import FAULTS
+from tests.simulation.faults.base import Fault
+from tests.simulation.scenario import calm, draw
+from tests.simulation.simulate import Result, play, shrink
+
+RUNS = int(os.environ.get("SIMULATION_RUNS", "1500"))
+FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "0"))
+CHUNK = 50
+CALM_RUNS = 100
+TIMES = 4
+"""Each fault is played so often by itself."""
+
+
+def hold(result: Result) -> None:
+    """Fail with the transcript of the run, shrunk to the faults that it takes."""
+    if result.violations:
+        shrunk = play(shrink(result.scenario))
+        pytest.fail((shrunk if shrunk.violations else result).report(verbose=True), pytrace=False)
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + RUNS, CHUNK))
+def test_whatever_goes_wrong(first: int) -> None:
+    for seed in range(first, min(first + CHUNK, FIRST + RUNS)):
+        hold(play(draw(seed)))
+
+
+def test_where_nothing_goes_wrong_every_point_is_measured() -> None:
+    for seed in range(CALM_RUNS):
+        result = play(draw(seed, faults=0))
+        hold(result)
+        run = result.world.ended
+        assert run is not None
+        assert run["status"]["phase"] == "Completed"
+        points = run["status"]["points"]
+        assert len(points) == len(result.scenario.targets) * len(result.scenario.levels)
+        assert all(target["attempts"][-1]["number"] == 1 for target in run["status"]["targets"])
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_each_fault_by_itself(kind: type[Fault]) -> None:
+    played = 0
+    for seed in range(1000):
+        random = Random(f"{kind.__name__} {seed}")  # noqa: S311 - reproducible on purpose
+        scenario = calm(seed, random)
+        if (fault := kind.draw(random, scenario)) is not None:
+            hold(play(scenario.with_faults(fault)))
+            played += 1
+        if played == TIMES:
+            return
+    pytest.fail(f"{kind.__name__} was drawn {played} times only")
