@@ -15,6 +15,8 @@ VERSION = "0.9.2"
 MODULE = "github.com/ollama/ollama"
 LINKER_FLAGS = f"-s -w -X {MODULE}/version.Version={VERSION}"
 ENVIRONMENT = {"CGO_ENABLED": "1", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
+_CPUINFO = Path("/proc/cpuinfo")
+_LEVEL_3 = {"avx2", "bmi2", "f16c", "fma"}
 GO_MINIMUM = "1.24"
 
 
@@ -29,15 +31,26 @@ def cache_root() -> Path:
 
 def ensure_ollama_binary() -> Path:
     """The program; built by `go install` where this module has not been built with this toolchain (minutes)."""
-    key = digest(VERSION, LINKER_FLAGS, _said("go", "env", "GOVERSION"), _said("c++", "--version"), platform.machine())
+    toolchain = (_said("go", "env", "GOVERSION"), _said("c++", "--version"), platform.machine())
+    key = digest(VERSION, LINKER_FLAGS, compiler_flags(), *toolchain)
     with lock(cache_root(), _waiting):
         return Cache(cache_root()).ensure("ollama", key, _build) / "ollama"
+
+
+def compiler_flags() -> str:
+    """For this machine's vector instructions: without them 16-bit weights are read 20 times as slowly.
+
+    The official image carries a library for each kind of CPU instead, which `go install` does not build.
+    """
+    text = _CPUINFO.read_text() if platform.machine() == "x86_64" and _CPUINFO.exists() else ""
+    return "-O3 -march=x86-64-v3" if set(text.split()) >= _LEVEL_3 else "-O3"
 
 
 def _build(draft: Path) -> None:
     say(f"Building Ollama {VERSION} from its Go module (2 to 5 minutes on two cores, once)")
     command = ["go", "install", "-ldflags", LINKER_FLAGS, f"{MODULE}@v{VERSION}"]
-    environment = {**os.environ, **ENVIRONMENT, "GOBIN": str(draft)}
+    compiled = {"CGO_CFLAGS": compiler_flags(), "CGO_CXXFLAGS": compiler_flags()}
+    environment = {**os.environ, **ENVIRONMENT, **compiled, "GOBIN": str(draft)}
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         raise OllamaError(f"`{' '.join(command)}` failed:\n{done.stderr[-4000:]}")

@@ -1,4 +1,4 @@
-"""A tiny Llama with random weights, written as GGUF: about 4 million of them, made on the spot.
+"""A tiny Llama with random weights, written as GGUF: about 3 million of them, made on the spot.
 
 Random weights alone would make a poor engine under test: greedily decoded they fall into repeating one token,
 and Ollama ends an answer after 30 equal ones; sampled they meet the end-of-text token sooner or later. So the
@@ -14,9 +14,14 @@ from string import ascii_lowercase
 import gguf
 import numpy as np
 
-LAYERS, HIDDEN, FEED_FORWARD, HEADS, KV_HEADS = 4, 256, 688, 8, 4
+LAYERS, HIDDEN, FEED_FORWARD = 2, 256, 1536
+# As little attention as there can be: a slot's tokens attend over the cells of all slots, masked or not, and in a
+# model as small as this that would cost more than all the rest.
+HEADS, KV_HEADS, HEAD_SIZE = 2, 1, 32
 CONTEXT_LENGTH = 32_768
 WEIGHT_SCALE = 0.02
+SUCCESSOR_LOGIT = 40.0
+"""The next token's logit; the others' are about 0, and the end-of-text token's is 0 exactly: e^-40 as likely."""
 SPECIAL = ("<s>", "</s>", "<unk>")
 BLANK = "Ġ"
 """How byte-level BPE writes a blank."""
@@ -56,10 +61,12 @@ def successors() -> list[int]:
 
 
 def output_weights(embeddings: np.ndarray) -> np.ndarray:
-    """Row b is the sum of the unit embeddings of the tokens that b follows; shape (tokens, hidden)."""
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    """Row b is the sum of the embeddings of the tokens that b follows, scaled to a length; shape (tokens, hidden)."""
+    # What the last layer sees has the length sqrt(hidden), by its normalization.
+    length = SUCCESSOR_LOGIT / np.sqrt(embeddings.shape[1])
+    scaled = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True) * length
     rows = np.zeros_like(embeddings)
-    np.add.at(rows, successors(), unit)
+    np.add.at(rows, successors(), scaled)
     return rows
 
 
@@ -75,7 +82,9 @@ def write(path: Path, seed: int = 0) -> None:
     writer.add_feed_forward_length(FEED_FORWARD)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_key_length(HEAD_SIZE)
+    writer.add_value_length(HEAD_SIZE)
+    writer.add_rope_dimension_count(HEAD_SIZE)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
@@ -102,10 +111,10 @@ def write(path: Path, seed: int = 0) -> None:
     for layer in range(LAYERS):
         block = f"blk.{layer}"
         ones(f"{block}.attn_norm.weight")
-        weights(f"{block}.attn_q.weight", HIDDEN, HIDDEN)
-        weights(f"{block}.attn_k.weight", HIDDEN * KV_HEADS // HEADS, HIDDEN)
-        weights(f"{block}.attn_v.weight", HIDDEN * KV_HEADS // HEADS, HIDDEN)
-        weights(f"{block}.attn_output.weight", HIDDEN, HIDDEN)
+        weights(f"{block}.attn_q.weight", HEADS * HEAD_SIZE, HIDDEN)
+        weights(f"{block}.attn_k.weight", KV_HEADS * HEAD_SIZE, HIDDEN)
+        weights(f"{block}.attn_v.weight", KV_HEADS * HEAD_SIZE, HIDDEN)
+        weights(f"{block}.attn_output.weight", HIDDEN, HEADS * HEAD_SIZE)
         ones(f"{block}.ffn_norm.weight")
         weights(f"{block}.ffn_gate.weight", FEED_FORWARD, HIDDEN)
         weights(f"{block}.ffn_up.weight", FEED_FORWARD, HIDDEN)

@@ -41,9 +41,10 @@ def test_the_output_layer_prefers_the_successor_by_far() -> None:
     seen = embeddings / np.sqrt((embeddings**2).mean(axis=1, keepdims=True))
     logits = seen @ gguf_model.output_weights(embeddings).T
     best = np.argsort(logits, axis=1)
+    assert not logits[:, TOKENS.index("</s>")].any()
     assert list(best[:, -1]) == gguf_model.successors()
     rows = np.arange(len(TOKENS))
-    assert (logits[rows, best[:, -1]] - logits[rows, best[:, -2]]).min() > 3
+    assert (logits[rows, best[:, -1]] - logits[rows, best[:, -2]]).min() > 10
 
 
 def test_the_file_is_a_whole_llama_and_always_the_same(tmp_path: Path) -> None:
@@ -55,4 +56,4 @@ def test_the_file_is_a_whole_llama_and_always_the_same(tmp_path: Path) -> None:
     shapes = {tensor.name: tensor.shape.tolist() for tensor in reader.tensors}
     assert len(shapes) == 3 + 9 * gguf_model.LAYERS
     assert shapes["output.weight"] == shapes["token_embd.weight"] == [256, len(TOKENS)]
-    assert 3_500_000 < sum(np.prod(shape) for shape in shapes.values()) < 4_000_000
+    assert 3_000_000 < sum(np.prod(shape) for shape in shapes.values()) < 3_500_000
