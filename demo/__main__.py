@@ -1,6 +1,7 @@
 """The command line of the demo: `python -m demo [--real]`; see `make demo`."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from demo.kubectl import Kubectl
 from demo.screen import LiveScreen, comparison, console
 from demo.shows import NAMESPACE, REAL, REHEARSAL, ROOT, Show
 from devcluster import settings
-from devcluster.settings import Settings
 
 NAMESPACE_MANIFEST = f"""\
 apiVersion: v1
@@ -28,7 +28,7 @@ INTRODUCTION = """\
 EngineBench demo: {title}.
 
 1. {cluster}
-2. The operator's image is built, loaded into the cluster and installed from manifests/. 1 to 2 min the first time.
+2. {operator}
 3. {example} is applied: the operator deploys one engine after another, has it loaded,
    and frees the GPU. About {takes}.
 
@@ -38,17 +38,21 @@ OWN_CLUSTER = """\
 A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
    With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
    and Debian's packages, 10 to 20 min on 2 cores the first time, under 1 min later, seconds while it is up."""
+OWN_OPERATOR = """\
+The operator's image is built, loaded into the cluster and installed from manifests/. 1 to 2 min the first time."""
 AFTER_OWN = "The cluster stays up afterwards; `make cluster-down` removes it."
 CURRENT_CLUSTER = "CLUSTER=current: your own kube context is used, and you are asked first."
+CURRENT_OPERATOR = "The operator is installed from manifests/, with the image that you named."
 AFTER_CURRENT = "The operator stays in your cluster afterwards; `make undeploy CLUSTER=current` removes it."
 
 
 class Demo:
     """One showing."""
 
-    def __init__(self, show: Show, place: Settings, output: Console) -> None:
+    def __init__(self, show: Show, environ: Mapping[str, str], output: Console) -> None:
         self._show = show
-        self._place = place
+        self._environ = dict(environ)
+        self._place = place = settings.from_environment(environ)
         self._kubectl = Kubectl.of(place)
         self._console = output
         self._applied = False
@@ -56,17 +60,30 @@ class Demo:
 
     def run(self) -> int:
         """From nothing to the comparison; the exit code."""
+        if self._place.current_context:
+            self._check_current()
         self._introduce()
         for target in self._show.make:
             self._make(target)
         self._apply()
         return self._watch()
 
+    def _check_current(self) -> None:
+        """Refuse what cannot go well on a cluster that is not ours, before anything is touched."""
+        if self._show is REAL:
+            raise DemoError("REAL=1 puts a model on the node of the local cluster: leave CLUSTER=current out.")
+        if not self._environ.get("IMAGE"):
+            raise DemoError(
+                "CLUSTER=current needs the operator's image where your cluster can pull it: build it with the "
+                "Dockerfile, push it, and name it: make demo CLUSTER=current IMAGE=registry/name:tag"
+            )
+
     def _introduce(self) -> None:
         current = self._place.current_context
         text = INTRODUCTION.format(
             title=self._show.title,
             cluster=CURRENT_CLUSTER if current else OWN_CLUSTER,
+            operator=CURRENT_OPERATOR if current else OWN_OPERATOR,
             after=AFTER_CURRENT if current else AFTER_OWN,
             example=self._show.example.relative_to(ROOT),
             takes=self._show.takes,
@@ -76,9 +93,10 @@ class Demo:
     def _make(self, target: str) -> None:
         self.doing = f"`make {target}` was at work"
         self._console.rule(f"make {target}", align="left")
-        done = subprocess.run(["make", "--no-print-directory", "-C", str(ROOT), target], check=False)
-        if done.returncode:
+        command = ["make", "--no-print-directory", "-C", str(ROOT), target]
+        if subprocess.run(command, env=self._environ, check=False).returncode:
             raise DemoError(f"`make {target}` failed (see above). Once that is cured, `make demo` goes on from there.")
+        self._environ["CONFIRM"] = "yes"  # `cluster-up` has asked where there was something to ask
 
     def _apply(self) -> None:
         name, example = self._show.run, self._show.example
@@ -139,8 +157,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     parser.add_argument("--real", action="store_true", help="real Ollama 0.9.2 on the CPU instead of simulated engines")
     arguments = parser.parse_args(argv)
     output = console()
-    place = settings.load() if environ is None else settings.from_environment(environ)
-    demo = Demo(REAL if arguments.real else REHEARSAL, place, output)
+    demo = Demo(REAL if arguments.real else REHEARSAL, os.environ if environ is None else environ, output)
     try:
         return demo.run()
     except DemoError as error:

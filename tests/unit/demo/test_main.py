@@ -14,8 +14,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The targets that make was called with; the first one fails."""
     targets: list[str] = []
 
-    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], env: dict[str, str], check: bool) -> subprocess.CompletedProcess[str]:
         assert command[0] == "make"
+        assert env["HOME"]
         assert not check
         targets.append(command[-1])
         return subprocess.CompletedProcess(command, 2)
@@ -33,11 +34,22 @@ def test_failed_step_ends_the_demo_and_names_it(capsys: pytest.CaptureFixture[st
 
 
 def test_own_cluster_of_the_user_is_named(made: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    demo.main([], {"HOME": str(tmp_path), "CLUSTER": "current"})
+    demo.main([], {"HOME": str(tmp_path), "CLUSTER": "current", "IMAGE": "registry/operator:1"})
     assert made == ["cluster-up"]
     said = capsys.readouterr().out
     assert "CLUSTER=current: your own kube context is used, and you are asked first." in said
     assert "make cluster-down" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], "make demo CLUSTER=current IMAGE="), (["--real"], "leave CLUSTER=current out")]
+)
+def test_what_cannot_go_well_on_a_users_cluster_is_refused_first(
+    arguments: list[str], words: str, made: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert demo.main(arguments, {"HOME": str(tmp_path), "CLUSTER": "current"}) == 1
+    assert words in capsys.readouterr().out
+    assert made == []
 
 
 def test_interrupt_is_told_in_a_sentence(
