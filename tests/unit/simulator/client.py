@@ -46,7 +46,8 @@ class Client:
     def send(self, method: str, path: str, body: object = None, headers: str = "") -> None:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         self.writer.write(
-            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n{headers}\r\n".encode() + data
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n{headers}\r\n".encode()
+            + data
         )
 
     async def head(self) -> tuple[int, dict[str, str]]:
