@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
         # Straight to the socket: the transport would send only after all that the loop has read has been handled,
         # and the engine would be charged with that wait.
         try:
-            sent = self._sock.send(request)
+            # What the server answered before it had read all of, goes out first.
+            sent = 0 if self._transport.get_write_buffer_size() else self._sock.send(request)
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -23,6 +23,8 @@ from enginebench.results.record import RequestRecord
 
 RETRY_SECONDS = 0.5
 VERIFYING_TOKENS = 8
+MIN_COMPLETION_SECONDS = 30.0
+"""However late the engine came, its first completion gets so much of what is left of the start-up time."""
 TRIES = 3
 """A connection that breaks right after the start is tried again; a refusal in words is not."""
 VERIFYING_POINT = PointPlan(index=0, concurrency=1)
@@ -40,7 +42,7 @@ class GaveUp(Exception):  # noqa: N818  # named for what happened
 
 async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker: Speaker) -> EngineReport:
     """The engine's report; GaveUp says why there is none."""
-    dialect = dialect_of(plan, address)
+    began, dialect = monotonic(), dialect_of(plan, address)
     listed = await _answering(plan, dialect, speaker)
     seconds, size = None, None
     if plan.pull_model and dialect.pulls and not _served(plan, listed):
@@ -52,7 +54,8 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         names = ", ".join(sorted(listed)) or "no model at all"
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
-    first = await _completion(plan, await resolved(address), address, rows)
+    left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
+    first = await _completion(plan, await resolved(address), address, rows, max(left, MIN_COMPLETION_SECONDS))
     return EngineReport(
         served_model=served,
         version=await _asked(dialect.version()),
@@ -68,7 +71,14 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
 async def resolved(address: Address) -> SocketAddress:
     """Where to connect to: the first of the name's addresses that answers, else the first; OSError without any."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            break
+        except socket.gaierror:  # a name server may be busy for a moment
+            if not tries_left:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
     candidates: list[SocketAddress] = [
         (family, tuple(str(part) if isinstance(part, bytes) else part for part in where))
         for family, _, _, _, where in found
@@ -124,7 +134,9 @@ async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[f
         ) from failure
 
 
-async def _completion(plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row]) -> float:
+async def _completion(
+    plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row], seconds: float
+) -> float:
     """Seconds that one real completion took, on the route that is measured; it pays for what loads lazily."""
     request = Bodies(plan, address, rows, most=VERIFYING_TOKENS).request(VERIFYING_POINT, "verify", 0)
     why = ""
@@ -139,10 +151,10 @@ async def _completion(plan: LoadPlan, where: SocketAddress, address: Address, ro
             continue
         try:
             connection.send(request, record)
-            async with asyncio.timeout(plan.startup_seconds):
+            async with asyncio.timeout(seconds):
                 why = await once.over
         except TimeoutError:
-            why = f"no answer within {plan.startup_seconds} s"
+            why = f"no answer within {seconds:.0f} s (spec.timeouts.startupSeconds)"
             break
         finally:
             connection.close()

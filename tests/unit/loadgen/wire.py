@@ -48,6 +48,9 @@ class _Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def write(self, data: bytes) -> None:
         raise AssertionError(f"the socket took everything: {data!r}")
 
