@@ -49,8 +49,8 @@ def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_byt
         "ttftCensored": figures.histogram_of(ttft.censored),
         "requestLatency": figures.histogram_of(latency.observed),
         "requestLatencyCensored": figures.histogram_of(latency.censored),
-        "itl": itl,
-        "tpot": tpot,
+        "itl": figures.histogram_of(itl),
+        "tpot": figures.histogram_of(tpot),
         "interEventGap": load.gaps,
     }
     report = PointReport(
@@ -65,8 +65,8 @@ def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_byt
         output_tokens_per_second=figures.output_tokens_per_second(records, window, counted),
         total_tokens_per_second=figures.total_tokens_per_second(records, window, counted),
         ttft=figures.censored_figure(ttft),
-        itl=figures.histogram_figure(itl, left_out=incomplete),
-        tpot=figures.histogram_figure(tpot, left_out=incomplete),
+        itl=figures.weighted_figure(itl, incomplete),
+        tpot=figures.weighted_figure(tpot, incomplete),
         inter_event_gap=figures.histogram_figure(load.gaps),
         request_latency=figures.censored_figure(latency),
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),

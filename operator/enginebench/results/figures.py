@@ -2,7 +2,8 @@
 
 TTFT, request latency: Kaplan-Meier over every request started in the window, the unfinished ones right-censored
 (E. L. Kaplan, P. Meier: Nonparametric Estimation from Incomplete Observations, JASA 53, 1958). Without censoring
-that is the nearest-rank percentile, which is what all other figures use.
+that is the nearest-rank percentile, which is what all other figures use. The gaps alone, which are too many to keep,
+come from their histogram.
 """
 
 import math
@@ -16,6 +17,10 @@ from enginebench.results.record import RequestRecord, Window
 PERCENTS = (50, 90, 95, 99)
 _ROUNDING = 1e-9
 """A survival of 0.1 comes out of its product as 0.09999999999999998 or 0.10000000000000003."""
+
+
+Weighted = tuple[int, int]
+"""A duration and its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def request_latency(records: Iterable[RequestRecord], ended: int) -> Sample:
     )
 
 
-def mean_itl(record: RequestRecord, counted: Tokens) -> tuple[int, int] | None:
+def mean_itl(record: RequestRecord, counted: Tokens) -> Weighted | None:
     """(ITL, its weight) of a finished request: ((last - first) / (tokens - 1), tokens - 1), as GuideLLM 0.2.1 has it.
 
     None below two tokens, where there is no interval.
@@ -82,24 +87,14 @@ def mean_itl(record: RequestRecord, counted: Tokens) -> tuple[int, int] | None:
     return round((record.last - record.first) / weight), weight
 
 
-def itl(records: Iterable[RequestRecord], counted: Tokens) -> Histogram:
-    """ITL over the finished tracked requests, each weighted by its intervals: the published figure."""
-    histogram = Histogram()
-    for value, weight in _paces(records, counted):
-        histogram.record(value, weight)
-    return histogram
+def itl(records: Iterable[RequestRecord], counted: Tokens) -> list[Weighted]:
+    """ITL of the finished tracked requests, each weighted by its intervals: the published figure."""
+    return [pace for r in records if (pace := mean_itl(r, counted)) is not None]
 
 
-def tpot(records: Iterable[RequestRecord], counted: Tokens) -> Histogram:
+def tpot(records: Iterable[RequestRecord], counted: Tokens) -> list[Weighted]:
     """TPOT: the same quotient, every finished tracked request weighing one; nearest to vLLM bench and AIPerf."""
-    histogram = Histogram()
-    for value, _ in _paces(records, counted):
-        histogram.record(value)
-    return histogram
-
-
-def _paces(records: Iterable[RequestRecord], counted: Tokens) -> Iterator[tuple[int, int]]:
-    return (pace for r in records if (pace := mean_itl(r, counted)) is not None)
+    return [(value, 1) for value, _ in itl(records, counted)]
 
 
 def requests_per_second(records: Iterable[RequestRecord], window: Window) -> float:
@@ -184,23 +179,37 @@ def censored_figure(sample: Sample) -> Figure:
     )
 
 
-def histogram_figure(histogram: Histogram, left_out: int = 0) -> Figure:
-    """The figure of a whole distribution; `count` is the number of samples, `left_out` of those not finished."""
+def weighted_figure(values: Sequence[Weighted], left_out: int) -> Figure:
+    """Nearest rank by weight; `count` is the number of values, `left_out` of those that were not finished."""
+    ordered, total = sorted(values), sum(weight for _, weight in values)
+    quantiles: dict[str, float] = {}
+    seen = 0
+    for value, weight in ordered:
+        seen += weight
+        for percent in PERCENTS:
+            if 100 * seen >= percent * total:
+                quantiles.setdefault(f"p{percent}", value / 1e6)
+    mean = sum(value * weight for value, weight in values) / total / 1e6 if total else None
+    return Figure(count=len(values), **quantiles, mean=mean, censored=left_out)
+
+
+def histogram_figure(histogram: Histogram) -> Figure:
+    """The figure of a distribution of which only the histogram is kept: within its relative error."""
     values = {f"p{percent}": histogram.quantile(percent) for percent in PERCENTS}
     mean = histogram.mean()
     return Figure(
         count=histogram.samples,
         **{name: value / 1e6 for name, value in values.items() if value is not None},
         mean=mean / 1e6 if mean is not None else None,
-        censored=left_out,
+        censored=0,
     )
 
 
-def histogram_of(values: Iterable[int]) -> Histogram:
-    """The values as a mergeable histogram."""
+def histogram_of(values: Iterable[int | Weighted]) -> Histogram:
+    """The values, weighted or not, as a mergeable histogram."""
     histogram = Histogram()
     for value in values:
-        histogram.record(value)
+        histogram.record(*value) if isinstance(value, tuple) else histogram.record(value)
     return histogram
 
 

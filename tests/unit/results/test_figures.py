@@ -58,10 +58,22 @@ def test_itl_is_weighted_by_its_intervals_and_tpot_is_not() -> None:
     records = [slow_short, quick_long, no_interval]
     counted = figures.tokens(records)
     itl, tpot = figures.itl(records, counted), figures.tpot(records, counted)
-    assert (itl.samples, itl.weight, itl.total) == (2, 101, 100 * MS + 100 * 10 * MS)
-    assert (tpot.samples, tpot.weight, tpot.total) == (2, 2, 110 * MS)
-    assert itl.quantile(99) == pytest.approx(10 * MS, rel=0.004)
-    assert tpot.quantile(99) == pytest.approx(100 * MS, rel=0.004)
+    assert itl == [(100 * MS, 1), (10 * MS, 100)]
+    assert tpot == [(100 * MS, 1), (10 * MS, 1)]
+    mean = 1100 * MS / 101 / 1e6
+    wanted = Figure(count=2, p50=10.0, p90=10.0, p95=10.0, p99=10.0, mean=mean, censored=3)
+    assert figures.weighted_figure(itl, 3) == wanted
+    assert figures.weighted_figure(tpot, 0).p90 == 100.0
+    histogram = figures.histogram_of(itl)
+    assert (histogram.samples, histogram.weight, histogram.total) == (2, 101, 100 * MS + 100 * 10 * MS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), min_size=1, max_size=50))
+def test_a_weight_is_as_many_values(values: list[tuple[int, int]]) -> None:
+    one_by_one = sorted(value for value, weight in values for _ in range(weight))
+    figure = figures.weighted_figure(values, 0)
+    for percent, got in ((50, figure.p50), (90, figure.p90), (95, figure.p95), (99, figure.p99)):
+        assert got == one_by_one[max(1, -(-percent * len(one_by_one) // 100)) - 1] / 1e6
 
 
 def test_tokens_are_the_servers_if_it_counted_every_finished_request() -> None:
@@ -161,13 +173,11 @@ def test_a_figure_with_open_members_has_bounds_and_no_mean() -> None:
 
 def test_a_figure_of_nothing_is_its_count() -> None:
     assert figures.censored_figure(Sample([], [])) == Figure(count=0)
+    assert figures.weighted_figure([], 0) == Figure(count=0)
     assert figures.histogram_figure(figures.histogram_of([])) == Figure(count=0)
 
 
-def test_a_figure_of_a_histogram_counts_samples_not_weights() -> None:
-    histogram = figures.histogram_of([])
-    histogram.record(10 * MS, 99)
-    histogram.record(20 * MS, 1)
-    figure = figures.histogram_figure(histogram, left_out=3)
-    assert (figure.count, figure.censored, figure.mean) == (2, 3, 10.1)
+def test_a_figure_of_a_histogram_is_within_its_error() -> None:
+    figure = figures.histogram_figure(figures.histogram_of([10 * MS] * 99 + [20 * MS]))
+    assert (figure.count, figure.mean) == (100, 10.1)
     assert figure.p99 == pytest.approx(10.0, rel=0.004)
