@@ -11,7 +11,7 @@ DEVCLUSTER := $(PY) -m devcluster
 # KUBECONFIG, DOCKER_HOST and PATH of the cluster in use.
 WITH_CLUSTER := . .cluster/env;
 PYTEST := $(PY) -m pytest
-SOURCES := operator bench devcluster demo images scripts tests
+SOURCES := operator devcluster demo images bench scripts tests
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -22,9 +22,7 @@ COMMANDS = {
 
 def parser() -> argparse.ArgumentParser:
     """Knows the subcommands' names only; each parses its own arguments."""
-    top = argparse.ArgumentParser(
-        prog="enginebench", description="Benchmarks inference engines on Kubernetes."
-    )
+    top = argparse.ArgumentParser(prog="enginebench", description="Benchmarks inference engines on Kubernetes.")
     top.add_argument("--version", action="version", version=f"enginebench {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, does) in COMMANDS.items():
