@@ -5,7 +5,7 @@
 import logging
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from enginebench.cluster import labels
 from enginebench.cluster.api import ApiError, Unavailable
@@ -27,6 +27,7 @@ PATIENCE, POLL, PAUSE, LONGEST_PAUSE, REREADS = 60.0, 5.0, 1.0, 15.0, 2
 """As `controller` and `cluster.follow` have them; those modules import the clients, which cost a second."""
 WATCHED = frozenset({RUN, "Pod", "Job"})
 
+T = TypeVar("T")
 Medium = Callable[[bytes], list[bytes]]
 """What a line becomes on its way: itself, pieces of it, more, or nothing."""
 
@@ -273,11 +274,11 @@ class Follower:
         self._operator.wake(self.key)
 
 
-def drive(coroutine: Coroutine[Any, Any, Pass]) -> Pass:
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never waits for anything but the virtual cluster."""
     try:
         coroutine.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]  # the coroutine's own type
+        return cast(T, end.value)
     coroutine.close()
-    raise AssertionError("reconcile awaited something that is no call of KubeApi")
+    raise AssertionError("it awaited something that is no call of KubeApi")

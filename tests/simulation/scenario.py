@@ -149,9 +149,14 @@ def calm(seed: int, random: Random) -> Scenario:
     )
 
 
-def calm_scenario(*, targets: list[Obj], dataset: Obj, levels: list[int]) -> Scenario:
+def calm_scenario(*, targets: list[Obj], dataset: Obj, levels: list[int], seconds: int = 2) -> Scenario:
     """A run of your own choice that nothing happens to."""
-    workload = {"dataset": dataset, "load": {"concurrency": {"levels": levels}}, "rampSeconds": 0, "durationSeconds": 2}
+    workload = {
+        "dataset": dataset,
+        "load": {"concurrency": {"levels": levels}},
+        "rampSeconds": 0,
+        "durationSeconds": seconds,
+    }
     spec = {"targets": targets, "engineDefaults": {"gpu": {"count": 1}}, "workload": workload}
     return Scenario(seed=0, spec=spec, nodes=NODES, config_maps=PROMPTS)
 

@@ -49,13 +49,9 @@ def play(scenario: Scenario) -> Result:
     invariants.watch(world)
     world.setup()
     _advance(world, LONGEST, stop=lambda: world.finished or not _there(world))
-    _advance(world, world.timeline.now + SETTLE)
-    _await_ttl(world)
-    invariants.judge(world)
+    _settle(world, SETTLE)
     if _there(world) and world.finished and _touch(world, scenario.after_the_end):
-        _advance(world, world.timeline.now + SETTLE_AGAIN)
-        _await_ttl(world)
-        invariants.judge(world)
+        _settle(world, SETTLE_AGAIN)
     return Result(world)
 
 
@@ -77,17 +73,27 @@ def _there(world: World) -> bool:
     return world.run is not None and world.alive(world.run)
 
 
-def _await_ttl(world: World) -> None:
+def _settle(world: World, seconds: float) -> None:
+    """What is to come comes; then it is judged, and again when the run has gone by itself."""
+    _advance(world, world.timeline.now + seconds)
+    invariants.judge(world)
+    if _await_ttl(world):
+        invariants.judge(world)
+
+
+def _await_ttl(world: World) -> bool:
     """Where the run is to go by itself, see it go."""
     if world.run is None or not _there(world) or not world.finished:
-        return
+        return False
     spec = world.run.obj["spec"]
     ttl = spec.get("ttlSecondsAfterFinished")
-    if ttl is not None and UNREADABLE not in spec:
-        _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=lambda: not _there(world))
-        if _there(world):
-            world.violated(f"the run is still there {ttl} s after its end")
-        _advance(world, world.timeline.now + SETTLE_AGAIN)
+    if ttl is None or UNREADABLE in spec:
+        return False
+    _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=lambda: not _there(world))
+    if _there(world):
+        world.violated(f"the_ttl_is_kept: the run is still there {ttl} s after its end")
+    _advance(world, world.timeline.now + SETTLE_AGAIN)
+    return True
 
 
 def _touch(world: World, how: str) -> bool:

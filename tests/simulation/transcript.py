@@ -28,6 +28,11 @@ class Transcript:
     def status(self, before: Obj, after: Obj) -> None:
         self._lines.append((self._clock.now, "status", (before.get("status"), after.get("status"))))
 
+    @property
+    def calls(self) -> "list[Call]":
+        """All requests of the operator."""
+        return [what for _, kind, what in self._lines if kind == "call"]
+
     def lines(self, *, reads: bool = True) -> list[str]:
         """In words; without `reads` only calls that change something."""
         return [

@@ -1,0 +1,146 @@
+"""The judges are awake: each of these defects, put into the operator, is found by the invariant that it breaks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from enginebench.cluster import execute
+from enginebench.workflow import attempts, decide
+from enginebench.workflow.observed import KIND_OF, Role
+from enginebench.workflow.plan import Delete
+from enginebench.workflow.problem import COMPLETED, Problem
+from enginebench.workflow.rules import after_the_end, children
+from enginebench.workflow.target import TargetView
+from tests.simulation.faults.base import Fault
+from tests.simulation.faults.calls import OperatorCrash
+from tests.simulation.faults.engines import EveryRequestFails
+from tests.simulation.faults.pods import PodDeleted
+from tests.simulation.faults.users import SuspendAndResume
+from tests.simulation.scenario import Scenario, calm_scenario
+from tests.simulation.simulate import play
+
+Patch = pytest.MonkeyPatch
+
+
+def two_targets(*faults: Fault) -> Scenario:
+    targets = [{"name": name, "ollama": {"model": "tiny"}} for name in ("first", "second")]
+    dataset = {"synthetic": {"promptTokens": 8, "outputTokens": 8}}
+    return calm_scenario(targets=targets, dataset=dataset, levels=[1, 2], seconds=30).with_faults(*faults)
+
+
+def does_not_wait_for_the_gpu(patch: Patch) -> None:
+    patch.setattr(children, "busy", lambda *_: False)
+
+
+def keeps_no_results(patch: Patch) -> None:
+    async def nothing(*_: Any) -> None:
+        return
+
+    patch.setattr(execute, "_keep", nothing)
+
+
+def forgets_a_point(patch: Patch) -> None:
+    from enginebench.workflow.status import compose as real
+
+    def compose(*arguments: Any) -> Any:
+        status = real(*arguments)
+        points = status.points or []
+        return status.model_copy(update={"points": points[1:]}) if len(points) > 1 else status
+
+    patch.setattr(decide, "compose", compose)
+
+
+def measures_everything_again(patch: Patch) -> None:
+    patch.setattr(TargetView, "missing", property(lambda self: self.planned))
+
+
+def calls_everything_a_success(patch: Patch) -> None:
+    patch.setattr(attempts, "outcome_of_points", lambda _: Problem(COMPLETED, ""))
+
+
+def does_not_observe_edits(patch: Patch) -> None:
+    patch.setattr(after_the_end, "_observed", lambda _: None)
+
+
+def leaves_everything(patch: Patch) -> None:
+    def nothing(*_: Any) -> Iterator[Delete]:
+        return iter(())
+
+    patch.setattr(children, "leftovers", nothing)
+    patch.setattr(after_the_end, "Delete", lambda child: Delete(child) if child.role is Role.DATA else None)
+
+
+def takes_the_engine_from_under_the_load(patch: Patch) -> None:
+    def engines(seen: Any, target: str, attempt: int, *_: Any) -> Iterator[Delete]:
+        return (Delete(c) for c in seen.children if (c.role, c.target, c.attempt) == (Role.ENGINE, target, attempt))
+
+    patch.setattr(children, "leftovers", engines)
+
+
+def creates_what_it_does_not_own(patch: Patch) -> None:
+    from enginebench.cluster import children as objects
+
+    real = objects._dressed
+
+    def naked(*arguments: Any) -> Any:
+        body = real(*arguments)
+        body["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] = True
+        return body
+
+    patch.setattr(objects, "_dressed", naked)
+
+
+def acts_before_it_writes(patch: Patch) -> None:
+    real = execute.execute
+
+    async def backwards(api: Any, sight: Any, plan: Any, *rest: Any) -> Any:
+        from enginebench.workflow.plan import Plan
+
+        await real(api, sight, Plan(actions=plan.actions), *rest)
+        return await real(api, sight, plan, *rest)
+
+    from enginebench.cluster import reconcile
+
+    patch.setattr(reconcile, "execute", backwards)
+
+
+IN_THE_SECOND_POINT = 85.0
+"""Seconds after an engine has begun to run."""
+DELETED = PodDeleted(role="engine", target="first", state="running", after=IN_THE_SECOND_POINT)
+SUSPENDED = SuspendAndResume(at=100.0, seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    ("defect", "faults", "want"),
+    [
+        (does_not_wait_for_the_gpu, (), "one_engine_at_a_time"),
+        (keeps_no_results, (), "what_the_status_tells_is_durable"),
+        (forgets_a_point, (), "no_point_is_lost"),
+        (measures_everything_again, (DELETED,), "nothing_is_measured_again"),
+        (calls_everything_a_success, (EveryRequestFails(target="first", after=1.0),), "the_verdict_is_right"),
+        (does_not_observe_edits, (), "generation_is_observed_at_the_end"),
+        (leaves_everything, (), "the_run_ends"),
+        (takes_the_engine_from_under_the_load, (SUSPENDED,), "the_load_goes_before_its_engine"),
+        (creates_what_it_does_not_own, (), "a_child_is_owned_and_labelled"),
+        (acts_before_it_writes, (), "an_attempt_is_in_the_status_first"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_defect_is_found(
+    monkeypatch: Patch, defect: Callable[[Patch], None], faults: tuple[Fault, ...], want: str
+) -> None:
+    scenario = replace(two_targets(*faults), after_the_end="ttl")
+    assert play(scenario).violations == []
+    defect(monkeypatch)
+    found = {sentence.partition(":")[0] for sentence in play(scenario).violations}
+    assert want in found
+
+
+def test_a_crash_is_no_defect() -> None:
+    assert play(two_targets(OperatorCrash(call=30, carried_out=True))).violations == []
+
+
+def test_every_kind_of_child_is_known() -> None:
+    assert set(KIND_OF) == set(Role)
