@@ -75,10 +75,11 @@ lint: $(VENV) ## ruff, mypy, the layers, the generated CRD
 	@.venv/bin/lint-imports --no-cache
 	@$(PY) -m enginebench crd --check
 
-fmt: $(VENV) ## Format the code and generate the CRD anew
+fmt: $(VENV) ## Format the code, generate the CRD and the reference of its fields anew
 	@.venv/bin/ruff check --fix --exit-zero --quiet $(SOURCES)
 	@.venv/bin/ruff format $(SOURCES)
 	@$(PY) -m enginebench crd --write
+	@$(PY) scripts/make_reference.py
 
 # ---- the environment
 
