@@ -220,14 +220,26 @@ async def test_a_bug_of_our_own_is_told_and_its_traceback_is_noise(tmp_path: Pat
     assert failure.reason == "LoadGeneratorError"
 
 
-async def test_without_a_plan_it_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, b"No such file or directory"),
+        (b"{", b"Input data was truncated"),
+        (b'{"novel":1}', b"unknown field `novel`"),
+    ],
+)
+async def test_without_a_plan_it_says_so(text: bytes | None, words: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    if text is not None:
+        file.write_bytes(text)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "enginebench", "loadgen", "--plan", str(tmp_path / "none.json"),
+        sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file),
         stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(OPERATOR)},
     )  # fmt: skip
     _, errors = await process.communicate()
     assert process.returncode == 2
-    assert b"none.json cannot be read: " in errors
+    assert b"plan.json cannot be read: " in errors
+    assert words in errors
 
 
 async def test_it_imports_neither_the_operator_nor_pydantic(tmp_path: Path) -> None:
