@@ -57,7 +57,7 @@ ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into
 
 test: test-unit test-simulation test-cluster ## All; leaves the cluster up (30 to 50 min where nothing is cached)
 
-test-unit: $(VENV) ## Tables and parts: seconds
+test-unit: $(VENV) ## Rules as tables, and every part by itself
 	@$(PYTEST) -q tests/unit
 
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
@@ -79,6 +79,7 @@ fmt: $(VENV) ## Format the code, generate the CRD and the reference of its field
 	@.venv/bin/ruff check --fix --exit-zero --quiet $(SOURCES)
 	@.venv/bin/ruff format $(SOURCES)
 	@$(PY) -m enginebench crd --write
+	@$(PY) scripts/make_reference.py
 	@$(PY) scripts/make_reference.py
 
 # ---- the environment
