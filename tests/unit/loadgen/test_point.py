@@ -107,7 +107,7 @@ async def test_a_point_keeps_within_its_bytes_and_keeps_its_figures() -> None:
 
 
 async def test_usage_counts_tokens_where_events_carry_several() -> None:
-    report = await measured(Engine(behave=steady(tokens_per_event=3)))
+    report = await measured(Engine(behave=steady(tokens_per_event=3)), max_requests=8)
     assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 3.0)
     assert report.output_tokens_mean == 30
     assert isinstance(report.itl.p50, float)
@@ -116,7 +116,7 @@ async def test_usage_counts_tokens_where_events_carry_several() -> None:
 
 
 async def test_events_count_as_tokens_where_the_server_does_not_count() -> None:
-    report = await measured(Engine(behave=steady(usage=False)))
+    report = await measured(Engine(behave=steady(usage=False)), max_requests=8)
     assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("events", None)
     assert report.prompt_tokens_mean is None
     assert report.total_tokens_per_second is None
@@ -149,7 +149,7 @@ async def test_connections_are_opened_once_and_kept() -> None:
 
 async def test_a_server_that_closes_after_each_response_costs_no_request() -> None:
     engine = Engine(behave=steady(close=True))
-    report = await measured(engine)
+    report = await measured(engine, max_requests=8)
     assert report.requests.errored == 0
     assert report.evidence.replayed == 0
     assert engine.connections >= report.requests.succeeded
@@ -193,7 +193,7 @@ async def test_when_every_request_fails_the_point_says_so_and_the_engine_is_not_
     changes: dict[str, Any], error: str
 ) -> None:
     engine = Engine(behave=steady(**changes, ttft=0.001, gap=0.001))
-    report = await measured(engine, users=3)
+    report = await measured(engine, users=3, max_requests=6)
     assert report.requests.succeeded == 0
     assert 3 <= report.requests.errored <= 3 * 8
     [(told, count)] = report.evidence.errors.items()
@@ -206,7 +206,7 @@ async def test_when_every_request_fails_the_point_says_so_and_the_engine_is_not_
 
 
 async def test_nobody_listens() -> None:
-    what = plan("http://127.0.0.1:1")
+    what = plan("http://127.0.0.1:1", max_requests=6)
     report = await measure(await site_of(what), PointPlan(index=0, concurrency=3))
     assert report is not None
     assert report.requests.succeeded == 0
@@ -286,7 +286,7 @@ async def test_an_interrupt_before_the_window_leaves_no_point() -> None:
 
 
 async def test_another_model_in_the_answers_is_told() -> None:
-    report = await measured(Engine(behave=lambda n: Behaviour(model="other" if n % 2 else None)))
+    report = await measured(Engine(behave=lambda n: Behaviour(model="other" if n % 2 else None)), max_requests=6)
     assert report.evidence.wrong_models == ("other",)
 
 
@@ -298,13 +298,13 @@ async def test_an_engine_that_started_anew_is_told() -> None:
         return Behaviour()
 
     engine.behave = behave
-    report = await measured(engine)
+    report = await measured(engine, max_requests=8)
     assert (report.evidence.engine_start_before, report.evidence.engine_start_after) == (1000.0, 1001.0)
 
 
 async def test_an_engine_without_metrics_is_asked_once() -> None:
     engine = Engine(metrics=False)
-    report = await measured(engine)
+    report = await measured(engine, max_requests=8)
     assert report.evidence.engine_start_before is None
     assert engine.paths.count("/metrics") == 1
 

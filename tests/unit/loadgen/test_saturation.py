@@ -42,7 +42,7 @@ async def measured(engine: TimedEngine, **changes: int) -> PointReport:
 
 async def test_a_saturated_engine_is_measured_as_it_is() -> None:
     engine = TimedEngine(ttft=0.02, gap=0.01, tokens=5, slots=SLOTS)
-    report = await measured(engine, duration_seconds=2)
+    report = await measured(engine, duration_seconds=1)
     assert report.requests.errored == report.requests.incomplete == 0
     assert not report.evidence.drain_bound_reached
     # What the server really did: its timers are late on a busy machine, so the declared times are only a bound.
@@ -57,11 +57,11 @@ async def test_a_saturated_engine_is_measured_as_it_is() -> None:
 
 
 async def test_an_overloaded_engine_is_bounded_in_time_and_told_as_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each answer takes 0.5 s, so that 24 users have no warm-up of a second; in the window the engine stalls."""
+    """Each answer takes 0.3 s, so that 24 users have no warm-up of a second; in the window the engine stalls."""
     monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.6)
-    engine = TimedEngine(ttft=0.3, gap=0.05, tokens=5, slots=SLOTS)
+    engine = TimedEngine(ttft=0.2, gap=0.025, tokens=5, slots=SLOTS)
     began = asyncio.get_running_loop().time()
-    asyncio.get_running_loop().call_later(1.5, lambda: setattr(engine, "ttft", 60.0))
+    asyncio.get_running_loop().call_later(1.3, lambda: setattr(engine, "ttft", 60.0))
     report = await measured(engine, duration_seconds=1, warmup_max_seconds=1)
     assert asyncio.get_running_loop().time() - began < 20
     assert report.evidence.warmup_bound_reached
