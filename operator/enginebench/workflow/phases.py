@@ -48,7 +48,7 @@ def _before_it_runs(pod: PodView | None, now: datetime) -> Phase | None:
         trouble = next((t for t in pod.troubles if t.reason.startswith("Failed")), None)
         return (
             "PullingImage",
-            trouble.message if trouble is not None else f"pulling {pod.image} to node {pod.node}",
+            trouble.message if trouble is not None else f"node {pod.node} gets {pod.image} ready",
         )
     return None
 

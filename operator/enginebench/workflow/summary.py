@@ -53,7 +53,7 @@ def _text(best: TargetStatus, rivals: Sequence[TargetStatus]) -> str:
 def _at_peak(peak: Peak | None) -> str:
     assert peak is not None  # only targets with a peak are told of
     return (
-        f"{_number(peak.output_tokens_per_second)} output tokens/s with {peak.concurrency} users, "
+        f"{_number(peak.output_tokens_per_second)} output tokens/s with {peak.concurrency} {'user' if peak.concurrency == 1 else 'users'}, "
         f"P99 TTFT {_milliseconds(peak.ttft_p99_milliseconds)}, P99 ITL {_milliseconds(peak.itl_p99_milliseconds)}"
     )
 
