@@ -12,6 +12,8 @@ Obj = dict[str, Any]
 TRACKING = "batch.kubernetes.io/job-tracking"
 LATENCY = (0.01, 0.4)
 POD_GC_SECONDS = 20.0
+DOWN_POLL = 1.0
+"""A controller that is down looks again when it is back."""
 
 
 class GarbageCollector:
@@ -20,6 +22,7 @@ class GarbageCollector:
     def __init__(self, store: Store, random: Random) -> None:
         self._store = store
         self._random = random
+        self.down = False
         store.watchers.append(self._watch)
 
     def _watch(self, change: Change, item: Item) -> None:
@@ -34,6 +37,9 @@ class GarbageCollector:
         self._store.timeline.after(self._random.uniform(*LATENCY), lambda: self._collect(owner))
 
     def _collect(self, owner: str) -> None:
+        if self.down:
+            self._store.timeline.after(DOWN_POLL, lambda: self._collect(owner))
+            return
         for item in self._store.everything():
             if owner in item.owners and all(self._store.of_uid(uid) is None for uid in item.owners):
                 self._store.delete(item)
@@ -48,6 +54,7 @@ class JobController:
         self._random = random
         self.refusal = ""
         """Why pods cannot be created now (quota, admission); empty: they can."""
+        self.down = False
         store.watchers.append(self._watch)
 
     def _watch(self, change: Change, item: Item) -> None:
@@ -60,6 +67,9 @@ class JobController:
         self._store.timeline.after(self._random.uniform(*LATENCY), lambda: self._sync(uid))
 
     def _sync(self, uid: str) -> None:
+        if self.down:
+            self._store.timeline.after(DOWN_POLL, lambda: self._sync(uid))
+            return
         job = self._store.of_uid(uid)
         pods = [pod for pod in self._store.all("Pod") if uid in pod.owners]
         if job is None:  # deleted: its pods are the garbage collector's, but for our finalizer

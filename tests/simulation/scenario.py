@@ -61,11 +61,12 @@ class Scenario:
     def levels(self) -> tuple[int, ...]:
         return tuple(self.spec["workload"]["load"]["concurrency"]["levels"])
 
-    def manifest(self) -> Obj:
+    def manifest(self, name: str) -> Obj:
+        """The run as a user would apply it."""
         return {
             "apiVersion": "enginebench.dev/v1alpha1",
             "kind": "BenchmarkRun",
-            "metadata": {"name": RUN_NAME, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": copy.deepcopy(self.spec),
         }
 

@@ -12,7 +12,7 @@ Obj = dict[str, Any]
 UNITS = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 LATENCY = (0.01, 0.3)
 RETRY = 1.0
-"""Pods that did not fit are tried again when something changes; this stands for its back-off."""
+"""A scheduler that is down looks again when it is back."""
 
 
 class Scheduler:
@@ -24,6 +24,7 @@ class Scheduler:
         self._random = random
         self._has_claim = has_claim
         self._booked = False
+        self.down = False
         store.watchers.append(self._watch)
 
     def _watch(self, change: Change, item: Item) -> None:
@@ -37,6 +38,9 @@ class Scheduler:
 
     def _round(self) -> None:
         self._booked = False
+        if self.down:
+            self._soon(RETRY)
+            return
         for pod in self._store.all("Pod"):
             if not pod.node and not pod.over and not pod.deleting and not pod.obj["spec"].get("schedulingGates"):
                 self._place(pod)

@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tests.simulation import invariants
 from tests.simulation.faults.users import UNREADABLE
 from tests.simulation.scenario import Scenario, draw
-from tests.simulation.world import World
+from tests.simulation.store import Item
+from tests.simulation.world import World, is_true
 
 LONGEST = 50_000.0
 """Virtual seconds within which every run must end."""
@@ -15,6 +17,8 @@ MOST_PASSES = 6000
 """A run that takes more does not get on."""
 SETTLE = 320.0
 """Seconds after the end in which everything must be cleared, though the API may be down for 200 of them."""
+LATEST_FAULT = 480.0
+"""All that a scenario plans is over by then."""
 SETTLE_AGAIN = 60.0
 
 
@@ -48,8 +52,8 @@ def play(scenario: Scenario) -> Result:
     world = World(scenario)
     invariants.watch(world)
     world.setup()
-    _advance(world, LONGEST, stop=lambda: world.finished or not _there(world))
-    _settle(world, SETTLE)
+    _advance(world, LONGEST, stop=lambda: world.over)
+    _settle(world, max(SETTLE, LATEST_FAULT - world.timeline.now))
     if _there(world) and world.finished and _touch(world, scenario.after_the_end):
         _settle(world, SETTLE_AGAIN)
     return Result(world)
@@ -82,18 +86,23 @@ def _settle(world: World, seconds: float) -> None:
 
 
 def _await_ttl(world: World) -> bool:
-    """Where the run is to go by itself, see it go."""
-    if world.run is None or not _there(world) or not world.finished:
-        return False
-    spec = world.run.obj["spec"]
-    ttl = spec.get("ttlSecondsAfterFinished")
-    if ttl is None or UNREADABLE in spec:
-        return False
-    _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=lambda: not _there(world))
-    if _there(world):
-        world.violated(f"the_ttl_is_kept: the run is still there {ttl} s after its end")
-    _advance(world, world.timeline.now + SETTLE_AGAIN)
-    return True
+    """Where runs are to go by themselves, see them go."""
+    waiting = []
+    for run in world.runs:
+        ttl = run.obj["spec"].get("ttlSecondsAfterFinished")
+        if world.alive(run) and ttl is not None and UNREADABLE not in run.obj["spec"] and is_true(run, "Finished"):
+            waiting.append((run, ttl))
+    for run, ttl in waiting:
+        _advance(world, world.timeline.now + ttl + SETTLE_AGAIN, stop=partial(_gone, world, run))
+        if world.alive(run):
+            world.violated(f"the_ttl_is_kept: {run} is still there {ttl} s after its end")
+    if waiting:
+        _advance(world, world.timeline.now + SETTLE_AGAIN)
+    return bool(waiting)
+
+
+def _gone(world: World, run: Item) -> bool:
+    return not world.alive(run)
 
 
 def _touch(world: World, how: str) -> bool:

@@ -121,7 +121,7 @@ SUSPENDED = SuspendAndResume(at=100.0, seconds=5.0)
         (measures_everything_again, (DELETED,), "nothing_is_measured_again"),
         (calls_everything_a_success, (EveryRequestFails(target="first", after=1.0),), "the_verdict_is_right"),
         (does_not_observe_edits, (), "generation_is_observed_at_the_end"),
-        (leaves_everything, (), "the_run_ends"),
+        (leaves_everything, (), "every_run_ends"),
         (takes_the_engine_from_under_the_load, (SUSPENDED,), "the_load_goes_before_its_engine"),
         (creates_what_it_does_not_own, (), "a_child_is_owned_and_labelled"),
         (acts_before_it_writes, (), "an_attempt_is_in_the_status_first"),

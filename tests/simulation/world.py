@@ -11,16 +11,10 @@ from typing import Any
 from enginebench.cluster import labels
 from tests.simulation.cluster import RUN, Cluster
 from tests.simulation.operator import Operator
-from tests.simulation.scenario import NAMESPACE, Scenario
+from tests.simulation.scenario import NAMESPACE, RUN_NAME, Scenario
 from tests.simulation.store import Change, Item
 
 Obj = dict[str, Any]
-EVERY = ""
-"""Excuses every target."""
-
-
-class Violation(Exception):  # noqa: N818 - an invariant is broken; the word of the field
-    """An invariant does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +49,9 @@ class World:
         """When something began that may cost a point that was measured and is not collected yet."""
         self.violations: list[str] = []
         self.run: Item | None = None
+        """The run that faults are about."""
+        self.runs: list[Item] = []
+        """It, and others that faults have added."""
         self.ended: Obj | None = None
         """The run as it was when Finished was written."""
         self._waiters: list[Waiter] = []
@@ -102,8 +99,20 @@ class World:
 
     @property
     def finished(self) -> bool:
+        """The run is."""
         run = self.run
         return run is not None and is_true(run, "Finished")
+
+    @property
+    def over(self) -> bool:
+        """Every run is finished or gone."""
+        return all(not self.alive(run) or is_true(run, "Finished") for run in self.runs)
+
+    def apply_run(self, name: str = RUN_NAME) -> Item:
+        """The scenario's run, under this name."""
+        run = self.cluster.apply(RUN, self.scenario.manifest(name))
+        self.runs.append(run)
+        return run
 
     def _watch(self, change: Change, item: Item) -> None:
         if item.kind != "Pod" or not self._waiters or change == "deleted":
@@ -135,7 +144,7 @@ class World:
         self.operators.append(Operator(cluster, self.random))
         for fault in scenario.faults:
             fault.arm(self)
-        self.run = cluster.apply(RUN, scenario.manifest())
+        self.run = self.apply_run()
 
 
 def is_true(run: Item, condition: str) -> bool:

@@ -1,6 +1,6 @@
 """Everything that goes wrong. A new fault is a small class in one of these files and its name in this list."""
 
-from tests.simulation.faults import calls, engines, logs, nodes, pods, supplies, users
+from tests.simulation.faults import calls, engines, logs, nodes, plane, pods, supplies, users
 from tests.simulation.faults.base import Fault
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -14,6 +14,13 @@ FAULTS: tuple[type[Fault], ...] = (
     calls.SecondOperator,
     calls.QuotaSpent,
     calls.NameTaken,
+    plane.SchedulerDown,
+    plane.JobControllerDown,
+    plane.GarbageCollectorDown,
+    plane.LogsDown,
+    plane.NodesForbidden,
+    plane.EventsForbidden,
+    plane.ResultsRefused,
     pods.ContainerDies,
     pods.PodDeleted,
     pods.PodForceDeleted,
@@ -22,6 +29,7 @@ FAULTS: tuple[type[Fault], ...] = (
     pods.PodEvictedByKubelet,
     pods.PodRefusedByKubelet,
     pods.PodGated,
+    pods.PodKeptByFinalizer,
     pods.ChildDeleted,
     nodes.NodeLost,
     nodes.NodeRemoved,
@@ -38,6 +46,7 @@ FAULTS: tuple[type[Fault], ...] = (
     engines.SlowStart,
     engines.StubbornEnd,
     engines.WrongModel,
+    engines.AnswersAsAnother,
     engines.EveryRequestFails,
     engines.SomeRequestsFail,
     engines.NotVerified,
@@ -59,6 +68,7 @@ FAULTS: tuple[type[Fault], ...] = (
     users.EditTtl,
     users.DeleteRun,
     users.DeleteRunInForeground,
+    users.SecondRun,
     users.NamespaceDeleted,
     users.Deadline,
     users.InvalidSpec,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+EVERY = ""
+"""Every target."""
 ANYTHING = "*"
 """Among `World.stops`: no verdict is wrong."""
 

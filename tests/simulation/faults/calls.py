@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from enginebench.cluster import labels
 from enginebench.cluster.api import ApiError, Unavailable
 from tests.simulation.apiserver import Call
-from tests.simulation.faults.base import Fault
+from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.operator import Crash
 from tests.simulation.scenario import NAMESPACE
 
@@ -204,7 +204,7 @@ class QuotaSpent(Window):
         world.cluster.api.before.append(hook)
         world.cluster.jobs.refusal = said
         if self.seconds > 60.0:
-            world.excuse("", "CreationRefused", "LoadPodNotCreated")
+            world.excuse(EVERY, "CreationRefused", "LoadPodNotCreated")
             world.stops.update({"PrepareFailed", "LoadPodNotCreated"})
 
         def end() -> None:

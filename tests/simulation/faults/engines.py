@@ -149,6 +149,15 @@ class WrongModel(EngineFault):
         engine.model = "another"
 
 
+class AnswersAsAnother(EngineFault):
+    """Verification passes; under load some answers bear another model's name."""
+
+    dooms = ("NoUsablePoint",)
+
+    def change(self, engine: EngineBehaviour) -> None:
+        engine.wrong_models = ("another",)
+
+
 class EveryRequestFails(EngineFault):
     """Verification passes, then every request is refused."""
 

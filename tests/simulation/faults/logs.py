@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from tests.simulation.faults.base import Fault
+from tests.simulation.faults.base import EVERY, Fault
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -87,7 +87,7 @@ class TornLog(Fault):
             world.strike(f"TornLog tears {line[:16]!r}")
             if b"progress" not in line:
                 world.lose()
-                world.excuse("", "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
+                world.excuse(EVERY, "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
                 world.stops.add("PrepareFailed")
             return line[: len(line) // 2] + b"somebody else's words\n"
 
@@ -108,7 +108,7 @@ class RotatedLog(Fault):
         def rotated(lines: list[bytes]) -> list[bytes]:
             if len(lines) > self.kept:
                 world.lose()
-                world.excuse("", "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
+                world.excuse(EVERY, "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
                 world.stops.add("PrepareFailed")
             return lines[len(lines) - min(len(lines), self.kept) :]
 

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Self
 
-from tests.simulation.faults.base import Fault
+from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.store import Item
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class NodeFault(Fault):
             if node is not None and node.name not in world.cluster.around.unreachable:
                 world.strike(f"{type(self).__name__} {node.name}")
                 world.lose()
-                world.excuse("", *NO_NODE, *LOST_LOAD, *LOST_ENGINE, *LOST_START)
+                world.excuse(EVERY, *NO_NODE, *LOST_LOAD, *LOST_ENGINE, *LOST_START)
                 world.stops.update(("PrepareFailed", "Unschedulable", "DatasetNotFound"))
                 self.happen(node, world)
 
@@ -109,7 +109,7 @@ class GpuTaken(Fault):
         scenario = world.scenario
         limit = (scenario.spec.get("timeouts") or {}).get("schedulingSeconds", 3600)
         if self.seconds > limit / 2:
-            world.excuse("", "Unschedulable")
+            world.excuse(EVERY, "Unschedulable")
         for node in scenario.nodes:
             if node.gpus:
                 pod = world.cluster.apply("Pod", _tenant(node.name))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STATES = ("created", "bound", "running", "running", "running")
 LATEST = 90.0
+FINALIZER = "kueue.x-k8s.io/managed"
 AFTER_KILL = frozenset({"EngineExited", "OutOfMemory", "GPUOutOfMemory"})
 UNLOADED = frozenset({"EveryRequestFailed", "NoUsablePoint"})
 """A dead engine may show in the points first."""
@@ -162,10 +163,23 @@ class PodGated(PodFault):
 
         def open_gate() -> None:
             if world.alive(pod):
-                del pod.obj["spec"]["schedulingGates"]
+                pod.obj["spec"].pop("schedulingGates", None)
                 world.store.touch(pod)
 
         world.timeline.after(3600.0, open_gate)
+
+
+class PodKeptByFinalizer(PodFault):
+    """Somebody's finalizer keeps the pod's object for minutes after its end: its GPU is free all the same."""
+
+    roles = ("engine",)
+    states = ("created",)
+
+    def happen(self, pod: Item, world: "World") -> None:
+        finalizers = pod.obj["metadata"].setdefault("finalizers", [])
+        finalizers.append(FINALIZER)
+        world.store.touch(pod)
+        world.timeline.after(300.0, lambda: world.store.drop_finalizer(pod, FINALIZER))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Self
 
-from tests.simulation.faults.base import Fault
+from tests.simulation.faults.base import EVERY, Fault
+from tests.simulation.faults.nodes import NodeSlow
 from tests.simulation.scenario import DATASET, NAMESPACE
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class ImageFault(Fault):
                 if _kind(target) == self.kind:
                     world.doom(target["name"], "ImagePullFailed")
             return
+
+        if any(isinstance(fault, NodeSlow) for fault in world.scenario.faults):
+            world.excuse(EVERY, "ImagePullFailed")  # ten times as long is too long
 
         def flap() -> None:
             world.timeline.after(self.seconds, lambda: errors.pop(image, None))
@@ -151,4 +155,4 @@ class DatasetFault(Fault):
             data["prompts.jsonl"] += '{"prompt": "More."}\n'
 
         world.when("load", "over", 0.0, lambda _: change(), target="")
-        world.excuse("", "DatasetChanged")
+        world.excuse(EVERY, "DatasetChanged")

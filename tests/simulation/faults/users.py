@@ -5,7 +5,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from tests.simulation.faults.base import ANYTHING, Fault
+from tests.simulation.faults.base import ANYTHING, EVERY, Fault
+from tests.simulation.scenario import RUN_NAME
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -104,6 +105,17 @@ class DeleteRunInForeground(UserAction):
         world.timeline.after(
             world.random.uniform(0.1, 20.0), lambda: world.store.drop_finalizer(run, "foregroundDeletion")
         )
+
+
+class SecondRun(UserAction):
+    """The same experiment once more, beside the first: they queue for the one GPU, and share nothing."""
+
+    weight = 2.0
+    disrupts = False
+
+    def act(self, world: "World") -> None:
+        world.excuse(EVERY, "Unschedulable")
+        world.apply_run(f"{RUN_NAME}-again")
 
 
 class NamespaceDeleted(UserAction):

@@ -14,12 +14,13 @@ Obj = dict[str, Any]
 Sentences = Iterator[str]
 OnStatus = Callable[["World", Obj, Obj], Sentences]
 OnItem = Callable[["World", "Item"], Sentences]
+AtFinish = Callable[["World", Obj], Sentences]
 AtEnd = Callable[["World"], Sentences]
 
 ON_STATUS: list[OnStatus] = []
 ON_CREATED: list[OnItem] = []
 ON_DELETED: list[OnItem] = []
-AT_FINISH: list[AtEnd] = []
+AT_FINISH: list[AtFinish] = []
 AT_END: list[AtEnd] = []
 
 
@@ -41,8 +42,8 @@ def on_deleted(check: OnItem) -> OnItem:
     return check
 
 
-def at_finish(check: AtEnd) -> AtEnd:
-    """Looks at the world when the operator has just written Finished=True."""
+def at_finish(check: AtFinish) -> AtFinish:
+    """Looks at a run when the operator has just written Finished=True."""
     AT_FINISH.append(check)
     return check
 
@@ -63,7 +64,9 @@ def watch(world: "World") -> None:
                 world.violated(f"{check.__name__}: {sentence}")
         if status.truth(before, "Finished") != "True" and status.truth(after, "Finished") == "True":
             world.ended = after
-            _judge(world, AT_FINISH)
+            for judge_of_end in AT_FINISH:
+                for sentence in judge_of_end(world, after):
+                    world.violated(f"{judge_of_end.__name__}: {sentence}")
 
     def changed(change: str, item: "Item") -> None:
         for check in ON_CREATED if change == "added" else ON_DELETED if change == "deleted" or item.deleting else ():
@@ -76,10 +79,6 @@ def watch(world: "World") -> None:
 
 def judge(world: "World") -> None:
     """The checks of the end."""
-    _judge(world, AT_END)
-
-
-def _judge(world: "World", checks: list[AtEnd]) -> None:
-    for check in checks:
+    for check in AT_END:
         for sentence in check(world):
             world.violated(f"{check.__name__}: {sentence}")

@@ -57,11 +57,13 @@ def the_load_goes_before_its_engine(world: World, item: Item) -> Sentences:
     """A load pod that is still measuring is not robbed of its engine by us before it was told to end."""
     if item.kind != "Pod" or item.labels.get(labels.ROLE) != "engine" or item.over or not world.by_operator:
         return
-    place = (item.labels[labels.TARGET], item.labels[labels.ATTEMPT])
     for pod in world.store.all("Pod"):
-        mine = (
-            pod.labels.get(labels.ROLE) == "load" and (pod.labels[labels.TARGET], pod.labels[labels.ATTEMPT]) == place
-        )
+        mine = pod.labels.get(labels.ROLE) == "load" and _place(pod) == _place(item)
         told = pod.deleting or world.store.of_uid(pod.owners[0]) is None if mine else True
         if not told and pod.phase == "Running" and pod.uid in world.cluster.measuring:
             yield f"{item} is deleted while {pod} measures"
+
+
+def _place(pod: Item) -> tuple[str | None, ...]:
+    """Run, target and attempt of a pod."""
+    return tuple(pod.labels.get(name) for name in (labels.RUN_UID, labels.TARGET, labels.ATTEMPT))

@@ -1,40 +1,38 @@
 """The end: it comes, it is right, and it leaves nothing behind."""
 
 from enginebench.cluster import labels
-from tests.simulation.faults.base import ANYTHING
+from tests.simulation.faults.base import ANYTHING, EVERY
 from tests.simulation.invariants import Obj, Sentences, at_end, at_finish
 from tests.simulation.invariants.status import current, reason, truth
-from tests.simulation.world import EVERY, World
+from tests.simulation.world import World
 
 BY_TARGETS = ("Completed", "TargetsFailed", "NoUsablePoint")
 
 
 @at_end
-def the_run_ends(world: World) -> Sentences:
-    run = world.run
-    if run is not None and world.alive(run) and not world.finished:
-        yield f"not finished after {world.timeline.now:.0f} s: {run.obj['status'].get('message')}"
+def every_run_ends(world: World) -> Sentences:
+    for run in world.runs:
+        if world.alive(run) and truth(run.obj, "Finished") != "True":
+            yield f"{run} is not finished after {world.timeline.now:.0f} s: {run.obj['status'].get('message')}"
 
 
 @at_end
 def nothing_is_left_behind(world: World) -> Sentences:
-    """But the run and its data; of a run that is gone, nothing at all."""
-    run = world.run
-    there = run is not None and world.alive(run)
+    """But the runs and their data; of a run that is gone, nothing at all."""
     for item in world.store.everything():
         role = item.labels.get(labels.ROLE)
-        lost = item.kind == "Pod" and item.node in world.cluster.around.unreachable
-        if role is not None and not (role == "data" and there) and not (lost and item.deleting):
+        kept = role == "data" and world.cluster.run_of(item) is not None
+        lost = item.kind == "Pod" and item.node in world.cluster.around.unreachable and item.deleting
+        if role is not None and not kept and not lost:
             yield f"{item} is left ({item.phase or 'there'}{', deleting' if item.deleting else ''})"
 
 
 @at_end
 def generation_is_observed_at_the_end(world: World) -> Sentences:
-    run = world.run
-    if run is not None and world.alive(run) and not run.deleting:
+    for run in world.runs:
         generation, observed = run.obj["metadata"]["generation"], run.obj["status"].get("observedGeneration")
-        if generation != observed:
-            yield f"generation {generation}, observed {observed}"
+        if world.alive(run) and not run.deleting and generation != observed:
+            yield f"{run} has generation {generation}, observed is {observed}"
 
 
 @at_end
@@ -45,10 +43,8 @@ def the_operator_made_no_mistakes(world: World) -> Sentences:
 
 
 @at_finish
-def the_verdict_is_right(world: World) -> Sentences:
-    run = world.run
-    assert run is not None  # it has just been written
-    status, why = run.obj["status"], reason(run.obj, "Succeeded")
+def the_verdict_is_right(world: World, run: Obj) -> Sentences:
+    status, why = run["status"], reason(run, "Succeeded")
     if why in world.stops or ANYTHING in world.stops:
         return
     if why not in BY_TARGETS:
@@ -57,8 +53,8 @@ def the_verdict_is_right(world: World) -> Sentences:
     for target in status["targets"]:
         yield from _target(world, status, target)
     failed = [target["name"] for target in status["targets"] if target["phase"] != "Succeeded"]
-    if (truth(run.obj, "Succeeded") == "True") is not (not failed) or (why == "Completed") is not (not failed):
-        yield f"Succeeded is {truth(run.obj, 'Succeeded')} ({why}), failed are {failed}"
+    if (truth(run, "Succeeded") == "True") is not (not failed) or (why == "Completed") is not (not failed):
+        yield f"Succeeded is {truth(run, 'Succeeded')} ({why}), failed are {failed}"
 
 
 def _target(world: World, status: Obj, target: Obj) -> Sentences:

@@ -54,7 +54,8 @@ def _stored(world: World, run: Obj, point: Obj) -> Sentences:
     if stored is None:
         yield f"{item} cannot be read"
         return
-    truths = [s.payload for s in world.cluster.spoken if (s.target, s.attempt, s.report.index) == key(point)[:3]]
+    place = (run["metadata"]["uid"], *key(point)[:3])
+    truths = [s.payload for s in world.cluster.spoken if (s.run_uid, s.target, s.attempt, s.report.index) == place]
     if stored.payload not in truths:
         yield f"{item} holds what no load pod has said"
     requests, said = point.get("requests", {}), stored.report.requests
@@ -85,28 +86,25 @@ def results_stay(world: World, item: Item) -> Sentences:
 @at_end
 def every_stored_point_is_told(world: World) -> Sentences:
     """What lies in a ConfigMap stands in the status: no crash in between loses it for the reader."""
-    run = world.run
-    if run is None or not world.alive(run):
-        return
-    told = {data_name(run.obj, point) for point in run.obj["status"].get("points") or ()}
     for item in world.store.all("ConfigMap"):
-        if item.labels.get(labels.ROLE) == "data" and item.name not in told:
+        run = world.cluster.run_of(item)
+        if item.labels.get(labels.ROLE) != "data" or run is None:
+            continue
+        if item.name not in {data_name(run.obj, point) for point in run.obj["status"].get("points") or ()}:
             yield f"{item} is told of nowhere"
 
 
 @at_finish
-def every_measured_point_is_stored(world: World) -> Sentences:
+def every_measured_point_is_stored(world: World, run: Obj) -> Sentences:
     """What a load pod has measured is in the status, unless its log or the pod was taken away meanwhile."""
-    run = world.run
-    if run is None:
-        return
     faults = world.scenario.faults
     if any(fault.deafens for fault in faults) and any(fault.disrupts for fault in faults):
         return
     until = min(world.losses, default=float("inf")) - ON_ITS_WAY
-    told = {key(point)[:3] for point in run.obj["status"].get("points") or ()}
+    told = {key(point)[:3] for point in run["status"].get("points") or ()}
     for spoken in world.cluster.spoken:
-        if spoken.at < until and (spoken.target, spoken.attempt, spoken.report.index) not in told:
+        mine = spoken.run_uid == run["metadata"]["uid"] and spoken.at < until
+        if mine and (spoken.target, spoken.attempt, spoken.report.index) not in told:
             yield f"point {spoken.report.index} of {spoken.target}, attempt {spoken.attempt}, was measured and is lost"
 
 

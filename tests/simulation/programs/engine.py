@@ -43,6 +43,8 @@ class EngineBehaviour:
     """From this many seconds on requests are taken and never answered."""
     error_share: float = 0.0
     """Of requests, once it answers."""
+    wrong_models: tuple[str, ...] = ()
+    """Names in its answers under load that are not the model's."""
     stop_seconds: float = 1.0
     """It takes to end on SIGTERM; above its grace it is killed."""
     seconds_per_request: float = 0.2

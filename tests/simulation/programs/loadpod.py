@@ -264,6 +264,7 @@ class LoadPod:
             request_latency=figure,
             evidence=Evidence(
                 interrupted=interrupted,
+                wrong_models=server.behaviour.wrong_models if server is not None else (),
                 engine_start_before=open_.server.started_at if tells and open_.server is not None else None,
                 engine_start_after=server.started_at if tells and server is not None and not interrupted else None,
                 errors={"connection refused": requests.errored} if requests.errored else {},
