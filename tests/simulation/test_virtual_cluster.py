@@ -1,11 +1,13 @@
 """The virtual cluster behaves as a real one does, where a run would notice the difference."""
 
 import base64
+import inspect
 from typing import Any
 
 import pytest
 
 from enginebench.cluster.api import ApiError
+from tests.simulation import operator as process
 from tests.simulation.apiserver import METADATA_ONLY
 from tests.simulation.cluster import RUN, Cluster
 from tests.simulation.operator import drive
@@ -181,6 +183,18 @@ def test_who_reads_must_not_write(cluster: Cluster) -> None:
 
     with pytest.raises(AssertionError, match="was changed by one who only read it"):
         spoil_every_version()
+
+
+def test_the_virtual_process_has_the_numbers_of_the_real_one() -> None:
+    """`tests.simulation.operator` stands for these modules, whose clients take a second to import."""
+    from enginebench.cluster import follow
+    from enginebench.controller import operator, queue
+
+    for name in ("PATIENCE", "POLL", "PAUSE", "LONGEST_PAUSE", "REREADS"):
+        assert getattr(process, name) == getattr(follow, name), name
+    assert operator.PROGRESS_DELAY == process.PROGRESS_DELAY
+    assert (queue.FIRST_BACKOFF, queue.LONGEST_BACKOFF) == (process.FIRST_BACKOFF, process.LONGEST_BACKOFF)
+    assert inspect.signature(queue.WorkQueue).parameters["pace"].default == process.SECOND_PASS
 
 
 # Controllers

@@ -39,7 +39,7 @@ class NodeFault(Fault):
             role=role,
             target=random.choice(targets),
             after=round(random.uniform(0.0, 60.0), 3),
-            back_after=random.choice((5.0, 60.0, 120.0, 400.0, None)),
+            back_after=random.choice((5.0, 60.0, 120.0, 250.0, None)),
             rebooted=random.random() < 0.5,
         )
 
