@@ -7,6 +7,8 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from enginebench.loadgen import verify
+
 # Property tests are judged by what they find, not by how busy the machine is.
 settings.register_profile("any-machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
@@ -17,3 +19,9 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _retries_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is not there yet is asked again sooner than in a cluster."""
+    monkeypatch.setattr(verify, "RETRY_SECONDS", 0.05)

@@ -256,7 +256,7 @@ async def test_what_is_open_when_the_drain_ends_is_censored_not_forgotten(monkey
 
 
 async def test_a_window_that_only_a_count_would_close_ends_when_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(point, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(point, "STALL_SECONDS", 0.5)
     monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.1)
     engine = Engine(behave=lambda n: Behaviour(silent=n >= 8))
     report = await measured(engine, users=2, duration_seconds=None, max_requests=100)
