@@ -64,7 +64,7 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 	@$(PYTEST) -q tests/simulation
 
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
-	@$(PYTEST) -v tests/cluster
+	@$(PYTEST) -v tests/cluster tests/engines
 
 # ---- quality
 
