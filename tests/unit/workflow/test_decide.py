@@ -10,7 +10,7 @@ from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.results.messages import Censored, DatasetReport, Evidence, Failure, Figure, RequestCounts
 from enginebench.workflow.decide import decide
-from enginebench.workflow.observed import Observed, Role, StoredPoint
+from enginebench.workflow.observed import Heard, Observed, Role, StoredPoint
 from enginebench.workflow.plan import Create, Delete, DeleteRun, Plan
 from tests.unit.workflow.build import (
     at,
@@ -292,6 +292,34 @@ def test_a_bad_data_set_ends_the_run_and_no_gpu_was_taken(said: Any, want_reason
     assert want_words in (seen.status.message or "")
     assert created(plan) == []
     assert [t.phase for t in seen.status.targets or ()] == ["Skipped", "Skipped"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "last", "first", "want_reason", "want_words"),
+    [
+        ({"created_errors": {("", 1, "l"): "exceeded quota: jobs"}, "pods": ()}, 59, 60, "CreationRefused", "jobs"),
+        (
+            {"pods": (), "children": (child(Role.LOAD, "", trouble="no room for pods"),)},
+            119,
+            120,
+            "LoadPodNotCreated",
+            "no room for pods",
+        ),
+        ({"heard": {load("").uid: Heard(since=at(2))}}, 181, 182, "PrepareFailed", "has not told of the data set"),
+        ({"heard": {load("").uid: Heard(deaf_since=at(9))}}, 188, 189, "PrepareFailed", "has not told of the data set"),
+    ],
+)
+def test_a_data_set_that_is_never_read_ends_the_run(
+    changes: dict[str, Any], last: float, first: float, want_reason: str, want_words: str
+) -> None:
+    seen, _ = step(observed(spec=spec(workload=CONFIG_MAP)), 0)
+    seen = replace(seen, **changes)
+    plan = decide(seen, at(last))
+    assert plan.status is None or reasons(plan.status)[c.FINISHED][0] == "False"
+    plan = decide(seen, at(first))
+    assert plan.status is not None
+    assert reasons(plan.status)[c.STALLED] == ("True", want_reason)
+    assert want_words in (plan.status.message or "")
 
 
 def test_a_spec_that_fits_no_model_ends_the_run() -> None:

@@ -1,11 +1,11 @@
 """The data set is read and checked by a Job without a GPU before any engine is created."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, ResolvedDataset
-from enginebench.workflow.observed import SILENCE, Observed, Role
+from enginebench.workflow.observed import KIND_OF, SILENCE, Heard, Observed, PodView, Role
 from enginebench.workflow.problem import Problem
 from enginebench.workflow.rules.pod_end import load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
@@ -13,6 +13,12 @@ from enginebench.workflow.rules.pod_start import stuck
 RUN = ""
 """The target that the run's own children name."""
 ATTEMPT = 1
+REFUSAL_GRACE = timedelta(seconds=60)
+"""A quota may be freed, a webhook may come back."""
+POD_GRACE = timedelta(seconds=120)
+"""A Job whose pod cannot be created is given up after this."""
+READING_LIMIT = timedelta(seconds=180)
+"""A ConfigMap is read in a moment: a pod whose word on it is so long in coming hangs, or its log cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,7 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime
 def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> Problem | None:
     pod = next((p for p in seen.pods if p.role is Role.LOAD and p.target == RUN), None)
     if pod is None:
-        job = next((c for c in seen.children if c.role is Role.LOAD and c.target == RUN), None)
-        if job is not None and job.failed:
-            return Problem(
-                "PrepareFailed",
-                f"The pod of Job {job.name}, which reads the data set, is gone: {job.failed}. Run again.",
-            )
-        return None
+        return _no_pod(seen, active.since, now)
     heard = seen.heard.get(pod.uid, SILENCE)
     if heard.failure is not None:
         return Problem(heard.failure.reason, heard.failure.message)
@@ -66,7 +66,43 @@ def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now
         return Problem("PrepareFailed", lost)
     if pod.over and heard.exhausted:
         return Problem("PrepareFailed", load_pod_died(pod, heard.last_lines).message)
-    return _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
+    return _hangs(pod, heard, now) or _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
+
+
+def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Problem | None:
+    """Its Job or its plan is refused, or the Job's pod is, or it is gone."""
+    for role, kind in KIND_OF.items():
+        said = seen.created_errors.get((RUN, ATTEMPT, role.value))
+        if said and active_since is not None and now - active_since >= REFUSAL_GRACE:
+            return Problem(
+                "CreationRefused", f"The API server refuses to create the {kind} that reads the data set: {said}"
+            )
+    job = next((c for c in seen.children if c.role is Role.LOAD and c.target == RUN), None)
+    if job is None:
+        return None
+    if job.failed:
+        return Problem(
+            "PrepareFailed",
+            f"The pod of Job {job.name}, which reads the data set, is gone: {job.failed}. Run again.",
+        )
+    if now - job.created < POD_GRACE:
+        return None
+    return Problem(
+        "LoadPodNotCreated",
+        f"Job {job.name}, which reads the data set, has had no pod for {POD_GRACE.seconds} s: "
+        f"{job.trouble or 'no Event says why'}",
+    )
+
+
+def _hangs(pod: PodView, heard: Heard, now: datetime) -> Problem | None:
+    listening = heard.deaf_since or heard.since
+    if pod.started_at is None or listening is None or now - max(pod.started_at, listening) < READING_LIMIT:
+        return None
+    return Problem(
+        "PrepareFailed",
+        f"Pod {pod.name} has not told of the data set within {READING_LIMIT.seconds} s. Look at its log and its node "
+        f"({pod.node}), and run again.",
+    )
 
 
 def _not_found(seen: Observed, problem: Problem | None) -> Problem | None:
