@@ -70,6 +70,7 @@ GONE = {"load": None, "load_job": None}
         ({"heard": TOLD_TO_STOP, "load": load(deleting=at(15))}, 15, "LoadPodDeleted"),
         ({"heard": heard(now=10)}, 189, None),
         ({"heard": heard(now=10)}, 190, "LoadPodSilent"),
+        ({"rows": MEASURED, "heard": heard(received(0), received(1), now=12)}, 192, "Completed"),
         # nothing follows from what may only not have been heard yet: the operator is new, or a connection broke
         ({"heard": Heard()}, 5000, None),
         ({"heard": heard(verified=False, since=at(1799))}, 1801, None),

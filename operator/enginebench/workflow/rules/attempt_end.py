@@ -162,6 +162,8 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
     if now - heard.heard_at < limit:
         return None
+    if not target.missing:
+        return Problem(COMPLETED, "")  # only its last word was lost on the way
     return Problem(
         "LoadPodSilent",
         f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
