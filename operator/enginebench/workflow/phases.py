@@ -1,7 +1,5 @@
 """What a target is doing, in one word and one sentence, read off its children. Nothing is decided from it."""
 
-from datetime import datetime
-
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.target import TargetView
 
@@ -9,11 +7,11 @@ Phase = tuple[str, str]
 """(phase, message)"""
 
 
-def phase_of_open(target: TargetView, now: datetime, points_total: int) -> Phase:
+def phase_of_open(target: TargetView, points_total: int) -> Phase:
     """The step at which the open attempt stands, its message made for people who wait."""
     if target.refused:
         return target.status.phase or "Scheduling", f"the API server refuses to create an object: {target.refused}"
-    if target.has_engine and (early := _before_it_runs(target.engine, now)) is not None:
+    if target.has_engine and (early := _before_it_runs(target.engine)) is not None:
         return early
     heard = target.heard
     if heard.engine is None and target.verified:  # a new operator has not read the load pod's log yet
@@ -29,18 +27,14 @@ def phase_of_open(target: TargetView, now: datetime, points_total: int) -> Phase
     return "WarmingUp", "the engine serves the right model"
 
 
-def _before_it_runs(pod: PodView | None, now: datetime) -> Phase | None:
+def _before_it_runs(pod: PodView | None) -> Phase | None:
     if pod is None:
         return "Scheduling", "creating the engine's pod"
     if pod.gated:
         return "Queued", f"pod {pod.name} waits to be admitted"
     if pod.scheduled_at is None:
-        waited = int((now - pod.created).total_seconds())
         said = f": {pod.unschedulable}" if pod.unschedulable else ""
-        return (
-            "Scheduling",
-            f"pod {pod.name} waits for a node{said}" if waited < 1 or said else f"pod {pod.name} waits for a node",
-        )
+        return "Scheduling", f"pod {pod.name} waits for a node{said}"
     if pod.started_at is None and pod.terminated is None:
         waiting = pod.waiting
         if waiting is not None and waiting.reason not in ("ContainerCreating", "PodInitializing"):

@@ -15,7 +15,7 @@ from enginebench.workflow.verdicts import peak
 
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
     target = draft.view
-    phase, message = _phase(draft, stop, now)
+    phase, message = _phase(draft, stop)
     engine = readback.engine_status(seen, target)
     served = draft.open and target.verified
     return TargetStatus(
@@ -42,7 +42,7 @@ def _ready(seen: Observed, target: TargetView, served: bool, now: datetime) -> l
     return c.set_condition(known, c.READY, status, reason, message, now=now, generation=seen.generation)
 
 
-def _phase(draft: Draft, stop: Problem | None, now: datetime) -> tuple[str, str]:
+def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
     end = draft.end
     if draft.open:
         if draft.newest is not None and draft.newest is not draft.view.attempt and draft.view.attempt is None:
@@ -50,7 +50,7 @@ def _phase(draft: Draft, stop: Problem | None, now: datetime) -> tuple[str, str]
                 "Scheduling",
                 "creating the engine's pod" if draft.view.has_engine else "creating the load pod",
             )
-        return phase_of_open(draft.view, now, len(draft.view.planned))
+        return phase_of_open(draft.view, len(draft.view.planned))
     if end is not None:
         word = {COMPLETED: "Succeeded", CANCELLED: "Cancelled"}.get(end.reason, "Failed")
         done = f"{len(draft.view.planned) - len(draft.view.missing)} of {len(draft.view.planned)} load points measured"
