@@ -5,7 +5,7 @@ that is uninstalled first would leave the namespace Terminating for ever.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import kopf
@@ -15,13 +15,15 @@ from enginebench.cluster.labels import RUN, RUN_UID
 from enginebench.controller.operator import Operator
 
 
-def registry(operator: Operator, login: kopf.ConnectionInfo) -> kopf.OperatorRegistry:
-    """The handlers: events of runs and of their children wake the run. All runs are listed at the start."""
+def registry(operator: Operator, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> kopf.OperatorRegistry:
+    """The handlers: events of runs and of their children wake the run. All runs are listed at the start.
+
+    `login` is asked again whenever the API server refuses what it gave: a service account's token expires."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
     async def _login(**_: Any) -> kopf.ConnectionInfo:
-        return login
+        return await login()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers, id="run")
     async def _run(namespace: str | None, name: str | None, **_: Any) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import kopf
 from kubernetes.aio.client import Configuration
@@ -80,7 +81,7 @@ async def _operate(options: argparse.Namespace) -> None:
         )
         operator = Operator(client, platform)
         await kopf.operator(
-            registry=registry(operator, await _login(config)),
+            registry=registry(operator, partial(_login, config)),
             settings=settings(),
             clusterwide=not namespaces,
             namespaces=namespaces,
@@ -107,7 +108,7 @@ async def _crd_served(client: Client, namespaces: Sequence[str]) -> None:
 
 
 async def _login(config: Configuration) -> kopf.ConnectionInfo:
-    """kopf gets the very credentials of our own client."""
+    """kopf gets the very credentials of our own client, as they are now."""
     token = await config.get_api_key_with_prefix("BearerToken", alias="authorization")
     scheme, _, secret = (token or "").rpartition(" ")
     return kopf.ConnectionInfo(

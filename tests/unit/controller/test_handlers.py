@@ -1,14 +1,26 @@
 """kopf's part: it only wakes, and needs no right to write."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
 import pytest
 from kopf._cogs.structs.references import Resource
+from kopf._core.intents.causes import Activity
 
 from enginebench.controller.handlers import registry, settings
 
-LOGIN = kopf.ConnectionInfo(server="https://api.example")
+TOKENS = ("first", "second")
+
+
+def login() -> Any:
+    """Gives another token each time it is asked."""
+    tokens: Iterator[str] = iter(TOKENS)
+
+    async def ask() -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(server="https://api.example", token=next(tokens))
+
+    return ask
 
 
 class Wakes:
@@ -22,7 +34,7 @@ class Wakes:
 
 
 def handlers(wakes: Any) -> kopf.OperatorRegistry:
-    return registry(wakes, LOGIN)
+    return registry(wakes, login())
 
 
 def test_nothing_needs_a_finalizer_or_an_annotation() -> None:
@@ -30,6 +42,12 @@ def test_nothing_needs_a_finalizer_or_an_annotation() -> None:
     assert made._watching.get_all_handlers()
     for kind in (made._changing, made._spawning, made._webhooks, made._indexing):
         assert not kind.get_all_handlers()
+
+
+async def test_a_token_that_is_refused_is_asked_for_anew() -> None:
+    (handler,) = (h for h in handlers(Wakes())._activities.get_all_handlers() if h.activity is Activity.AUTHENTICATION)
+    call: Any = handler.fn
+    assert [(await call()).token for _ in TOKENS] == list(TOKENS)
 
 
 async def test_runs_and_their_children_wake_the_run() -> None:
