@@ -64,6 +64,9 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     looks = await _looks(api, namespace, uid, known)
     pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
     children = [await _with_trouble(api, namespace, look.child, pods, now) for look in looks if look.child is not None]
+    for child in children:
+        if child.role is not Role.DATA:  # there after all: another operator may have been luckier
+            known.refusals.pop((child.target, child.attempt, child.role.value), None)
     told = {(row.target, row.attempt, row.index) for row in known.status.points or ()}
     heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
     observed = Observed(

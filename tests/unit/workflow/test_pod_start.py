@@ -1,12 +1,11 @@
 """What holds a pod that does not get going, and when that is a failure."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from enginebench.api.resolve import timeouts
-from enginebench.workflow.observed import Trouble, Waiting
+from enginebench.workflow.observed import PodView, Trouble, Waiting
 from enginebench.workflow.rules.pod_start import stuck
 from tests.unit.workflow.build import at, engine, spec
 
@@ -59,9 +58,17 @@ def test_stuck(pod: dict[str, Any], now: float, want_reason: str | None, want_wo
 
 
 def test_a_flapping_registry_gets_its_grace_from_the_first_complaint() -> None:
+    def complained(until: float) -> PodView:
+        return engine(**PENDING, waiting=PULL, troubles=(Trouble("BackOff", "x", at(100), at(until)),))
+
+    assert stuck(complained(159), at(159), LIMITS) is None
+    assert stuck(complained(160), at(160), LIMITS) is not None
+
+
+def test_a_long_pull_after_a_flap_is_not_a_failed_one() -> None:
+    """The kubelet says ImagePullBackOff until the pull has ended, but complains no more."""
     pod = engine(**PENDING, waiting=PULL, troubles=(Trouble("Failed", "x", at(100), at(110)),))
-    assert stuck(pod, at(100) + timedelta(seconds=59), LIMITS) is None
-    assert stuck(pod, at(100) + timedelta(seconds=60), LIMITS) is not None
+    assert stuck(pod, at(190), LIMITS) is None
 
 
 def test_the_time_that_a_pod_was_gated_does_not_count() -> None:

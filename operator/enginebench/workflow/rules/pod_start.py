@@ -16,6 +16,8 @@ CONFIG_GRACE = timedelta(seconds=30)
 MOUNT_GRACE = timedelta(seconds=120)
 """A volume that is still attached elsewhere gets this long to come free."""
 
+COMPLAINTS = ("Failed", "BackOff", "FailedCreatePodSandBox")
+"""Reasons of the kubelet's Events about an image or a container."""
 NEVER_PULLED = ("InvalidImageName", "ErrImageNeverPull")
 PULL_FAILED = (
     "ErrImagePull",
@@ -74,7 +76,7 @@ def _image(pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem |
     assert pod.scheduled_at is not None  # the caller asked
     if waiting is not None and waiting.reason in NEVER_PULLED:
         return _pull_failed(pod, waiting.message or waiting.reason)
-    if waiting is not None and waiting.reason in PULL_FAILED and now - _first_failure(pod) >= PULL_FLAPS:
+    if waiting is not None and waiting.reason in PULL_FAILED and _failing_for(pod, now) >= PULL_FLAPS:
         return _pull_failed(pod, waiting.message or waiting.reason)
     limit = timeouts.image_pull_seconds
     if now - pod.scheduled_at >= timedelta(seconds=limit):
@@ -107,8 +109,15 @@ def _not_created(pod: PodView, now: datetime) -> Problem | None:
     )
 
 
+def _failing_for(pod: PodView, now: datetime) -> timedelta:
+    """For how long the kubelet has complained. A long pull after a short flap still bears the flap's name, but no
+    new complaint comes."""
+    last = max((t.last for t in pod.troubles if t.reason in COMPLAINTS), default=now)
+    return last - _first_failure(pod)
+
+
 def _first_failure(pod: PodView) -> datetime:
     """When the kubelet first complained; the Events know, else the time it got the pod is the best guess."""
     assert pod.scheduled_at is not None  # the callers asked
-    complaints = [t.first for t in pod.troubles if t.reason in ("Failed", "BackOff", "FailedCreatePodSandBox")]
+    complaints = [t.first for t in pod.troubles if t.reason in COMPLAINTS]
     return max(min(complaints), pod.scheduled_at) if complaints else pod.scheduled_at
