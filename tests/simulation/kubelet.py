@@ -12,6 +12,8 @@ from tests.simulation.timeline import Program, Script
 Obj = dict[str, Any]
 Line = bytes
 PULL_BACK_OFF = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+SYNC_SECONDS = 12.0
+"""A waiting pod is looked at about so often."""
 MOUNT_BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 122.0)
 LAST_BYTES = 2048
 """Of the log, in the termination message."""
@@ -150,7 +152,10 @@ class Kubelets:
                 yield self._wait(life, 1.0, 10.0)
                 self._wait_with(life, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {said}')
                 self._events.tell(life.pod, "BackOff", f'Back-off pulling image "{image}"')
-                yield wait
+                while wait > 0.0:
+                    yield min(wait, SYNC_SECONDS)
+                    wait -= SYNC_SECONDS  # noqa: PLW2901 - what is left of it
+                    self._events.tell(life.pod, "BackOff", f'Back-off pulling image "{image}"')
                 continue
             if not cached:
                 yield seconds * self._around.slowness.get(life.node, 1.0)

@@ -187,7 +187,7 @@ class Follower:
         if pod is None or life is None:
             self._exhaust()
             return
-        if pod.over and self._over_since is None:
+        if pod.over and self._over_since is None and not cluster.around.api_down:
             self._over_since = self._operator.timeline.now
         if cluster.around.logs_down or not cluster.kubelets.reaches(life):
             self._refused()

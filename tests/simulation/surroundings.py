@@ -21,6 +21,8 @@ class Surroundings:
     unreachable: set[str] = field(default_factory=set)
     """Nodes whose kubelet the API server does not hear."""
     slowness: dict[str, float] = field(default_factory=dict)
+    api_down: bool = False
+    """Followers cannot ask after their pods."""
     logs_down: bool = False
     """No log can be read."""
     answers: Callable[[Any], bool] = lambda _: False

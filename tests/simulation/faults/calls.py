@@ -124,10 +124,10 @@ class ApiOutage(Window):
 
         def end() -> None:
             world.cluster.api.before.remove(hook)
-            world.cluster.around.logs_down = False
+            world.cluster.around.logs_down = world.cluster.around.api_down = False
 
         world.cluster.api.before.append(hook)
-        world.cluster.around.logs_down = True
+        world.cluster.around.logs_down = world.cluster.around.api_down = True
         for operator in world.operators:
             operator.disconnect()
         return end

@@ -50,7 +50,7 @@ class NodeFault(Fault):
                 world.strike(f"{type(self).__name__} {node.name}")
                 world.lose()
                 world.excuse(EVERY, *NO_NODE, *LOST_LOAD, *LOST_ENGINE, *LOST_START)
-                world.stops.update(("PrepareFailed", "Unschedulable", "DatasetNotFound"))
+                world.stops.update(("PrepareFailed", "Unschedulable", "DatasetNotFound", *LOST_START))
                 self.happen(node, world)
 
         world.when(self.role, "running", self.after, strike, target=self.target)

@@ -113,6 +113,6 @@ class ResultsRefused(Window):
 
         world.cluster.api.before.append(hook)
         if self.seconds > LONG:
-            world.excuse(EVERY, "ResultsMissing", "LoadPodDied")
+            world.excuse(EVERY, "CreationRefused", "ResultsMissing", "LoadPodDied")
             world.lose()
         return lambda: world.cluster.api.before.remove(hook)

@@ -98,7 +98,7 @@ def every_stored_point_is_told(world: World) -> Sentences:
 def every_measured_point_is_stored(world: World, run: Obj) -> Sentences:
     """What a load pod has measured is in the status, unless its log or the pod was taken away meanwhile."""
     faults = world.scenario.faults
-    if any(fault.deafens for fault in faults) and any(fault.disrupts for fault in faults):
+    if any(fault.deafens for fault in faults) and (world.losses or any(fault.disrupts for fault in faults)):
         return
     until = min(world.losses, default=float("inf")) - ON_ITS_WAY
     told = {key(point)[:3] for point in run["status"].get("points") or ()}
