@@ -151,11 +151,11 @@ class Kubelets:
                 self._wait_with(life, "ErrImagePull", said)
                 yield self._wait(life, 1.0, 10.0)
                 self._wait_with(life, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {said}')
-                self._events.tell(life.pod, "BackOff", f'Back-off pulling image "{image}"')
+                self._backs_off(life, image)
                 while wait > 0.0:
                     yield min(wait, SYNC_SECONDS)
                     wait -= SYNC_SECONDS  # noqa: PLW2901 - what is left of it
-                    self._events.tell(life.pod, "BackOff", f'Back-off pulling image "{image}"')
+                    self._backs_off(life, image)
                 continue
             if not cached:
                 yield seconds * self._around.slowness.get(life.node, 1.0)
@@ -163,6 +163,10 @@ class Kubelets:
             life.image_id = f"{image.partition('@')[0]}@sha256:{abs(hash_text(image)):064x}"
             return 0
         return 1  # never reached: the back-off has no end
+
+    def _backs_off(self, life: Life, image: str) -> None:
+        self._events.tell(life.pod, "BackOff", f'Back-off pulling image "{image}"', warning=False)
+        self._events.tell(life.pod, "Failed", "Error: ImagePullBackOff")
 
     def _mount(self, life: Life) -> str:
         """Why a volume cannot be mounted, or "" when all are."""
