@@ -47,8 +47,9 @@ image: .cluster-there ## Build the operator's image for the cluster
 deploy: $(if $(IMAGE),.cluster-there,image) ## Install the operator; IMAGE=registry/name:tag takes that image instead of building one
 	@$(WITH_CLUSTER) $(PY) -m images.operator.deploy $(if $(IMAGE),--image $(IMAGE))
 
-undeploy: $(VENV) ## Remove the operator, its CRD and with it every run
-	@$(WITH_CLUSTER) kubectl delete --ignore-not-found --timeout=120s -k manifests/default
+undeploy: ## Remove the operator, its CRD and with it every run
+	@if [ ! -f .cluster/env ]; then echo "This checkout has no cluster: nothing to remove."; exit; fi; \
+	$(WITH_CLUSTER) kubectl delete --ignore-not-found --timeout=120s -k manifests/default
 
 ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into the cluster
 	@$(WITH_CLUSTER) $(PY) -m images.ollama.build
@@ -79,7 +80,6 @@ fmt: $(VENV) ## Format the code, generate the CRD and the reference of its field
 	@.venv/bin/ruff check --fix --exit-zero --quiet $(SOURCES)
 	@.venv/bin/ruff format $(SOURCES)
 	@$(PY) -m enginebench crd --write
-	@$(PY) scripts/make_reference.py
 	@$(PY) scripts/make_reference.py
 
 # ---- the environment
