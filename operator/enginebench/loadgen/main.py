@@ -22,7 +22,7 @@ from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.speaker import Speaker
-from enginebench.loadgen.verify import GaveUp, resolved, verify
+from enginebench.loadgen.verify import GaveUp, asked, resolved, verify
 from enginebench.results.messages import End, Failure, Progress
 
 STAY_SECONDS = 600
@@ -99,7 +99,7 @@ class Program:
         if self._plan.task == "prepare":
             return rows
         if report.errors:
-            raise GaveUp("DatasetInvalid", f"spec.workload.dataset is refused: {'; '.join(report.errors)}.")
+            raise GaveUp("DatasetInvalid", f"spec.workload.dataset is refused: {'; '.join(report.errors)}. Correct it.")
         if self._plan.dataset.digest not in ("", report.digest):
             raise GaveUp(
                 "DatasetChanged",
@@ -109,7 +109,7 @@ class Program:
         return rows
 
     async def _measure(self, address: Address, rows: Sequence[Row]) -> None:
-        where, plan = await resolved(address), self._plan
+        where, plan = await asked(resolved(address)), self._plan
         site = Site(
             plan=plan,
             address=where,

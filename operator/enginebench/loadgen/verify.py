@@ -47,7 +47,7 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
     seconds, size = None, None
     if plan.pull_model and dialect.pulls and not _served(plan, listed):
         seconds, size = await _pulled(plan, address, speaker)
-        listed = dict(await _asked(dialect.models()))
+        listed = dict(await asked(dialect.models()))
     speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
     served = _served(plan, listed)
     if served is None:
@@ -55,15 +55,15 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
     left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
-    first = await _completion(plan, await resolved(address), address, rows, max(left, MIN_COMPLETION_SECONDS))
+    first = await _completion(plan, await asked(resolved(address)), address, rows, max(left, MIN_COMPLETION_SECONDS))
     return EngineReport(
         served_model=served,
-        version=await _asked(dialect.version()),
+        version=await asked(dialect.version()),
         model_digest=listed[served],
         first_request_seconds=first,
         model_download_seconds=seconds,
         model_download_bytes=size,
-        effective=await _asked(dialect.effective()),
+        effective=await asked(dialect.effective()),
         at=time(),
     )
 
@@ -108,7 +108,11 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
         except UNREACHABLE as error:
             why = in_words(error)
         await asyncio.sleep(RETRY_SECONDS)
-    raise GaveUp("EngineNotReady", f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}.")
+    raise GaveUp(
+        "EngineNotReady",
+        f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}. "
+        "Look whether it runs and is reached from this namespace, or raise spec.timeouts.startupSeconds.",
+    )
 
 
 async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[float, int]:
@@ -160,14 +164,21 @@ async def _completion(
             connection.close()
         wrong = next((model for model in once.models if is_wrong(model, plan)), None)
         if wrong is not None:
-            raise GaveUp("WrongModel", f"{plan.url} was asked for {plan.model} and answered as {wrong}.")
+            raise GaveUp(
+                "WrongModel",
+                f"{plan.url} was asked for {plan.model} and answered as {wrong}. Correct the target's model.",
+            )
         if not why:
             return (record.end - record.start) / 1e9
         if record.outcome == "errored":
             break
         await asyncio.sleep(RETRY_SECONDS)
     path = ROUTES[plan.request.api].path
-    raise GaveUp("VerificationFailed", f"POST {path} of {plan.url} brought no completion: {why}.")
+    raise GaveUp(
+        "VerificationFailed",
+        f"POST {path} of {plan.url} brought no completion: {why}. Look at the engine's log, "
+        "and check the target's model and spec.workload.request.",
+    )
 
 
 class _Once:
@@ -195,13 +206,14 @@ class _Once:
             self.over.set_result(why)
 
 
-async def _asked(question: Awaitable[_T]) -> _T:
+async def asked(question: Awaitable[_T]) -> _T:
     """An answer that must come now: the engine has answered before."""
     try:
         return await question
     except (Refused, *UNREACHABLE) as error:
         raise GaveUp(
-            "VerificationFailed", f"The engine answered, and then did not any more: {in_words(error)}."
+            "VerificationFailed",
+            f"The engine answered, and then did not any more: {in_words(error)}. Look at its log, and run again.",
         ) from error
 
 
