@@ -52,8 +52,8 @@ class Timeouts(SpecObject):
     image_pull_seconds: Patience = 1800
     """For the engine's image."""
     model_download_seconds: Patience = 7200
-    """For the model to be downloaded."""
+    """For Ollama to download the model. vLLM downloads as it starts: startupSeconds counts."""
     startup_seconds: Patience = 1800
-    """For the engine to serve the model, download not counted."""
+    """For the engine to serve the model. Ollama's download is not counted, vLLM's is."""
     point_grace_seconds: Patience = 120
-    """For a load point to be reported after its ramp, warm-up, duration and drain."""
+    """How much longer than a minute a load pod may say nothing before it is given up."""

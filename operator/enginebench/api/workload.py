@@ -61,7 +61,7 @@ class UniquePrompts(SpecObject):
 
 
 class PromptsAsIs(SpecObject):
-    """Prompts as they stand; marked CacheInfluenced where rows repeat."""
+    """Prompts as they stand; where rows repeat, a prefix cache may answer."""
 
 
 class SharedPrefix(SpecObject):
