@@ -14,6 +14,10 @@ RUNS = int(os.environ.get("SIMULATION_RUNS", "1500"))
 FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "0"))
 CHUNK = 50
 CALM_RUNS = 100
+FREED_SECONDS = 2.0
+"""From the last point of a target to the deletion of its engine: a pass a second."""
+NEXT_ENGINE_SECONDS = 6.0
+"""From there to the next engine: the old one ends, its kubelet tells."""
 TIMES = 4
 """Each fault is played so often by itself."""
 
@@ -41,6 +45,22 @@ def test_where_nothing_goes_wrong_every_point_is_measured() -> None:
         points = run["status"]["points"]
         assert len(points) == len(result.scenario.targets) * len(result.scenario.levels)
         assert all(target["attempts"][-1]["number"] == 1 for target in run["status"]["targets"])
+
+
+def test_an_idle_gpu_is_freed_at_once_and_the_next_engine_comes_at_once() -> None:
+    for seed in range(CALM_RUNS):
+        result = play(draw(seed, faults=0))
+        if result.scenario.engines != result.scenario.targets:
+            continue  # an endpoint is loaded between two engines
+        last = {spoken.target: spoken.at for spoken in result.world.cluster.spoken}
+        freed = -1.0
+        for at, call in result.world.transcript.timed_calls:
+            if call.kind == "Pod" and call.verb == "create" and freed >= 0.0:
+                assert at - freed <= NEXT_ENGINE_SECONDS, f"seed {seed}: {call.name} waited {at - freed:.1f} s"
+            elif call.kind == "Pod" and call.verb == "delete":
+                target = next(name for name in last if f"-{name}-e" in call.name)
+                assert 0.0 <= at - last[target] <= FREED_SECONDS, f"seed {seed}: {call.name} {at - last[target]:.1f} s"
+                freed = at if target != result.scenario.engines[-1] else -1.0
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)

@@ -31,7 +31,12 @@ class Transcript:
     @property
     def calls(self) -> "list[Call]":
         """All requests of the operator."""
-        return [what for _, kind, what in self._lines if kind == "call"]
+        return [call for _, call in self.timed_calls]
+
+    @property
+    def timed_calls(self) -> "list[tuple[float, Call]]":
+        """All requests of the operator, each with its time."""
+        return [(at, what) for at, kind, what in self._lines if kind == "call"]
 
     def lines(self, *, reads: bool = True) -> list[str]:
         """In words; without `reads` only calls that change something."""
