@@ -69,7 +69,7 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: Act
     attempts = tuple(target.status.attempts or ())
     if target.attempt is None:
         return Draft(target, attempts)
-    newest = readback.attempt_facts(target, target.attempt, readback.engine_status(seen, target))
+    newest = readback.attempt_facts(seen, target, target.attempt, readback.engine_status(seen, target))
     return Draft(target, (*attempts[:-1], newest))
 
 

@@ -12,6 +12,8 @@ GPU_PRODUCT = "nvidia.com/gpu.product"
 DRIVER_LABELS = ("nvidia.com/cuda.driver-version.full", "nvidia.com/gpu.driver-version")
 """GPU feature discovery names the driver in the first; older ones spell it in parts."""
 MIB = 1024 * 1024
+MEASURED = frozenset({"kvCacheTokens"})
+"""Facts that the engine measures as it starts: a little different each time, under the same settings."""
 
 
 def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
@@ -35,12 +37,16 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
     return new
 
 
-def fingerprint(target: TargetView, engine: EngineStatus | None) -> str | None:
+def fingerprint(seen: Observed, target: TargetView, engine: EngineStatus | None) -> str | None:
     """A digest of what served: points of two attempts count together only where it is equal. None: not known yet."""
-    if engine is None or target.heard.engine is None or (target.has_engine and not engine.image_id):
+    if engine is None or target.heard.engine is None:
+        return None
+    facts = seen.engine_facts.get(target.engine.uid) if target.engine is not None else None
+    if target.has_engine and (not engine.image_id or facts is None):
         return None
     product = engine.gpu.product if engine.gpu is not None else ""
-    parts = (engine.image_id, engine.version, engine.served_model, engine.model_digest, engine.node, product)
+    settings = [f"{name}={value}" for name, value in sorted((facts or {}).items()) if name not in MEASURED]
+    parts = (engine.image_id, engine.version, engine.served_model, engine.model_digest, engine.node, product, *settings)
     return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:16]
 
 
@@ -72,12 +78,12 @@ def download(target: TargetView) -> DownloadStatus | None:
     return DownloadStatus(bytes_done=done, bytes_total=progress.bytes_total)
 
 
-def attempt_facts(target: TargetView, attempt: Attempt, engine: EngineStatus | None) -> Attempt:
+def attempt_facts(seen: Observed, target: TargetView, attempt: Attempt, engine: EngineStatus | None) -> Attempt:
     """The attempt with what has become known of it: the engine pod's UID and the fingerprint. Set once."""
     update: dict[str, str] = {}
     if attempt.pod_uid is None and target.engine is not None:
         update["pod_uid"] = target.engine.uid
-    if attempt.fingerprint is None and (print_ := fingerprint(target, engine)) is not None:
+    if attempt.fingerprint is None and (print_ := fingerprint(seen, target, engine)) is not None:
         update["fingerprint"] = print_
     return attempt.model_copy(update=update) if update else attempt
 

@@ -26,6 +26,8 @@ from tests.unit.workflow.build import (
     terminated,
 )
 
+FACTS = {"maxModelLen": 8192, "kvCacheTokens": 100_000}
+
 
 def step(seen: Observed, seconds: float) -> tuple[Observed, Plan]:
     plan = decide(seen, at(seconds))
@@ -58,7 +60,7 @@ def running(**changes: Any) -> Observed:
 
 def measured(**changes: Any) -> Observed:
     """The first target has one point in the status, and its load pod goes on."""
-    seen, _ = step(says(running(**changes), received(0)), 11)
+    seen, _ = step(replace(says(running(**changes), received(0)), engine_facts={engine().uid: FACTS}), 11)
     return seen
 
 
@@ -204,14 +206,21 @@ def test_the_deadline_does_not_tick_while_suspended() -> None:
     assert reasons(status)[c.SUCCEEDED] == ("False", "DeadlineExceeded")
 
 
-def test_points_of_an_engine_that_was_another_are_measured_again() -> None:
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [({"image_id": "engine@sha256:2"}, FACTS), ({"node": "gpu-2"}, FACTS), ({}, FACTS | {"maxModelLen": 4096})],
+)
+def test_points_of_an_engine_that_was_another_are_measured_again(
+    changes: dict[str, Any], facts: dict[str, int]
+) -> None:
     seen, _ = step(replace(measured(), pods=(load(),)), 12)
     assert seen.status.targets is not None
     assert [a.reason for a in seen.status.targets[0].attempts or ()] == ["EngineDeleted"]
     seen = replace(seen, pods=(), children=())
     seen, plan = step(seen, 14)
     assert [(a.attempt, a.points) for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD] == [(2, (1,))]
-    moved = replace(seen, pods=(engine(attempt=2, image_id="engine@sha256:2"), load(attempt=2)))
+    other = engine(attempt=2, **changes)
+    moved = replace(seen, pods=(other, load(attempt=2)), engine_facts={other.uid: facts})
     moved, _ = step(says(moved, received(1, ended=20), attempt=2, ended=True), 21)
     assert [(p.index, p.attempt, p.validity) for p in moved.status.points or ()] == [
         (0, 1, "Superseded"),
@@ -219,6 +228,15 @@ def test_points_of_an_engine_that_was_another_are_measured_again() -> None:
     ]
     _, plan = step(replace(moved, pods=(), children=()), 23)
     assert [(a.attempt, a.points) for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD] == [(3, (0,))]
+
+
+def test_points_of_the_same_engine_count_whatever_it_measured_of_itself() -> None:
+    seen, _ = step(replace(measured(), pods=(load(),)), 12)
+    seen, _ = step(replace(seen, pods=(), children=()), 14)
+    again = engine(attempt=2)
+    seen = replace(seen, pods=(again, load(attempt=2)), engine_facts={again.uid: FACTS | {"kvCacheTokens": 99_000}})
+    seen, _ = step(says(seen, received(1, ended=20), attempt=2, ended=True), 21)
+    assert [(p.index, p.attempt, p.validity) for p in seen.status.points or ()] == [(0, 1, "Valid"), (1, 2, "Valid")]
 
 
 def test_a_new_operator_says_what_the_old_one_said_until_it_has_read_the_log() -> None:
