@@ -17,6 +17,8 @@ from enginebench.workflow.plan import Create, Keep
 DATA_BYTES = 2 * 1024 * 1024
 LEAST_POINT_BYTES = 4 * 1024
 """A run's points take at most so many bytes together, each at least so many."""
+MOST_POINT_BYTES = 1024 * 1024
+"""In frames, a third more than as it is stored: a ConfigMap holds 1 MiB."""
 ENGINE_WAIT_SECONDS = 30 * 86400
 """A load pod waits so long for an engine that we deploy: the operator judges its start, which knows more."""
 LOAD_GRACE_SECONDS = 45
@@ -186,7 +188,9 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         "model_download_seconds": limits.model_download_seconds,
         # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
         "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
-        "point_bytes": max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.levels))),
+        "point_bytes": min(
+            MOST_POINT_BYTES, max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.levels)))
+        ),
     }
     request = RequestPlan(
         api=workload.api,

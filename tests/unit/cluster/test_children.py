@@ -218,6 +218,15 @@ def test_points_share_what_a_run_may_store(targets: int, least: int) -> None:
     assert plan(json.dumps({"targets": several}), target="t0-sim").point_bytes == least
 
 
+def test_a_single_point_fits_into_a_config_map() -> None:
+    workload = {
+        "dataset": {"synthetic": {"promptTokens": 1, "outputTokens": 1}},
+        "load": {"concurrency": {"levels": [1]}},
+        "durationSeconds": 1,
+    }
+    assert plan(json.dumps({"workload": workload})).point_bytes == 1024 * 1024
+
+
 def test_data_config_map_holds_the_point_for_ever() -> None:
     point = received(1)
     body = children.data(seen(), Keep("a-sim", 2, point))
