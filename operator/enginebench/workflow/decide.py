@@ -108,7 +108,7 @@ def _why_stop(
 
 def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
     """The deadline's clock stands still while the run is suspended or its engine waits for admission."""
-    return not spec.suspend and not any(pod.gated for pod in seen.pods)
+    return not spec.suspend and not any(pod.gated for pod in seen.pods if pod.role is Role.ENGINE)
 
 
 def _doing(targets: Sequence[TargetStatus], dataset: DatasetState, stop: Problem | None) -> str:

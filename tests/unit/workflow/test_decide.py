@@ -206,6 +206,18 @@ def test_the_deadline_does_not_tick_while_suspended() -> None:
     assert reasons(status)[c.SUCCEEDED] == ("False", "DeadlineExceeded")
 
 
+def test_the_deadline_waits_for_an_engine_to_be_admitted_but_not_for_a_load_pod() -> None:
+    """Else a load pod that nobody admits would keep an engine, and its GPU, for ever."""
+    limits = spec(activeDeadlineSeconds=60)
+    waiting: dict[str, Any] = {"gated": True, "phase": "Pending", "node": "", "scheduled_at": None, "started_at": None}
+    seen = running(spec=limits)
+    queued, _ = step(replace(seen, pods=(engine(**waiting), load(**waiting))), 1)
+    plan = decide(queued, at(5000))
+    assert plan.status is None or reasons(plan.status)[c.FINISHED] == ("False", "Running")
+    assert not deleted(plan)
+    assert ("ENGINE", "a-sim") in deleted(decide(replace(seen, pods=(engine(), load(**waiting))), at(100)))
+
+
 @pytest.mark.parametrize(
     ("changes", "facts"),
     [({"image_id": "engine@sha256:2"}, FACTS), ({"node": "gpu-2"}, FACTS), ({}, FACTS | {"maxModelLen": 4096})],
