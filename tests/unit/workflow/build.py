@@ -7,6 +7,7 @@ from typing import Any
 from enginebench.api.resolve import timeouts
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStatus, PointStatus, TargetStatus
 from enginebench.results.messages import EngineReport, Evidence, Figure, PointReport, Progress, RequestCounts, encode
+from enginebench.workflow.decide import decide
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, Heard, Observed, PodView, ReceivedPoint, Role, Terminated
 from enginebench.workflow.plan import Create, Delete, Plan
@@ -167,3 +168,24 @@ def carried_out(seen: Observed, plan: Plan, now: datetime) -> Observed:
             children = [c for c in children if c.name != action.child.name]
             pods = [p for p in pods if not p.name.startswith(action.child.name)]
     return replace(seen, status=status, children=tuple(children), pods=tuple(pods))
+
+
+def step(seen: Observed, seconds: float) -> tuple[Observed, Plan]:
+    """What the next pass sees, and what this one decided."""
+    plan = decide(seen, at(seconds))
+    return carried_out(seen, plan, at(seconds)), plan
+
+
+def created(plan: Plan) -> list[tuple[str, str]]:
+    """(role, target) of what is created."""
+    return [(a.role.name, a.target) for a in plan.actions if isinstance(a, Create)]
+
+
+def deleted(plan: Plan) -> set[tuple[str, str]]:
+    """(role, target) of what is deleted."""
+    return {(a.child.role.name, a.child.target) for a in plan.actions if isinstance(a, Delete)}
+
+
+def reasons(status: BenchmarkRunStatus) -> dict[str, tuple[str, str]]:
+    """Condition → (status, reason)."""
+    return {condition.type: (condition.status, condition.reason) for condition in status.conditions or ()}

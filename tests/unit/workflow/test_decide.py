@@ -8,48 +8,35 @@ import pytest
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from enginebench.results.messages import Censored, DatasetReport, Evidence, Failure, Figure, RequestCounts
+from enginebench.results.messages import Censored, Evidence, Figure, RequestCounts
 from enginebench.workflow.decide import decide
-from enginebench.workflow.observed import Heard, Observed, Role, StoredPoint
-from enginebench.workflow.plan import Create, Delete, DeleteRun, Plan
+from enginebench.workflow.observed import Observed, Role, StoredPoint
+from enginebench.workflow.plan import Create, DeleteRun, Plan
 from tests.unit.workflow.build import (
     at,
     carried_out,
     child,
+    created,
+    deleted,
     engine,
     heard,
     load,
     observed,
+    reasons,
     received,
     row,
     spec,
+    step,
     terminated,
 )
 
 FACTS = {"maxModelLen": 8192, "kvCacheTokens": 100_000}
 
 
-def step(seen: Observed, seconds: float) -> tuple[Observed, Plan]:
-    plan = decide(seen, at(seconds))
-    return carried_out(seen, plan, at(seconds)), plan
-
-
 def says(seen: Observed, *points: Any, target: str = "a-sim", attempt: int = 1, **changes: Any) -> Observed:
     """The load pod of `target` has said this."""
     pod = next(p for p in seen.pods if p.role is Role.LOAD and p.target == target and p.attempt == attempt)
     return replace(seen, heard={**seen.heard, pod.uid: heard(*points, **changes)})
-
-
-def created(plan: Plan) -> list[tuple[str, str]]:
-    return [(a.role.name, a.target) for a in plan.actions if isinstance(a, Create)]
-
-
-def deleted(plan: Plan) -> set[tuple[str, str]]:
-    return {(a.child.role.name, a.child.target) for a in plan.actions if isinstance(a, Delete)}
-
-
-def reasons(status: BenchmarkRunStatus) -> dict[str, tuple[str, str]]:
-    return {condition.type: (condition.status, condition.reason) for condition in status.conditions or ()}
 
 
 def running(**changes: Any) -> Observed:
@@ -215,7 +202,8 @@ def test_the_deadline_waits_for_an_engine_to_be_admitted_but_not_for_a_load_pod(
     plan = decide(queued, at(5000))
     assert plan.status is None or reasons(plan.status)[c.FINISHED] == ("False", "Running")
     assert not deleted(plan)
-    assert ("ENGINE", "a-sim") in deleted(decide(replace(seen, pods=(engine(), load(**waiting))), at(100)))
+    kept, _ = step(replace(seen, pods=(engine(), load(**waiting))), 1)
+    assert ("ENGINE", "a-sim") in deleted(decide(kept, at(100)))
 
 
 @pytest.mark.parametrize(
@@ -288,68 +276,6 @@ def test_a_point_that_was_made_durable_without_being_told_of_is_told_of() -> Non
     assert plan.keep == ()
     assert plan.status is not None
     assert [p.index for p in plan.status.points or ()] == [0]
-
-
-CONFIG_MAP = spec().workload.model_dump(by_alias=True, exclude_none=True) | {
-    "dataset": {"configMap": {"name": "prompts", "key": "p.jsonl"}}
-}
-
-
-def test_a_data_set_is_checked_before_any_engine_exists() -> None:
-    seen, plan = step(observed(spec=spec(workload=CONFIG_MAP)), 0)
-    assert created(plan) == [("LOAD_PLAN", ""), ("LOAD", "")]
-    good = replace(seen, heard={load("").uid: heard(verified=False, dataset=DatasetReport(rows=7, digest="sha256:7"))})
-    _, plan = step(good, 3)
-    assert {a.dataset_digest for a in plan.actions if isinstance(a, Create)} == {"sha256:7"}
-    assert ("LOAD", "") in deleted(plan)
-
-
-@pytest.mark.parametrize(
-    ("said", "want_reason", "want_words"),
-    [
-        (
-            {"dataset": DatasetReport(rows=0, digest="", errors=("line 3: not JSON",))},
-            "DatasetInvalid",
-            "line 3: not JSON",
-        ),
-        ({"failure": Failure(reason="DatasetInvalid", message="empty")}, "DatasetInvalid", "empty"),
-    ],
-)
-def test_a_bad_data_set_ends_the_run_and_no_gpu_was_taken(said: Any, want_reason: str, want_words: str) -> None:
-    seen, _ = step(observed(spec=spec(workload=CONFIG_MAP)), 0)
-    seen, plan = step(replace(seen, heard={load("").uid: heard(verified=False, **said)}), 3)
-    assert reasons(seen.status)[c.STALLED] == ("True", want_reason)
-    assert want_words in (seen.status.message or "")
-    assert created(plan) == []
-    assert [t.phase for t in seen.status.targets or ()] == ["Skipped", "Skipped"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "last", "first", "want_reason", "want_words"),
-    [
-        ({"created_errors": {("", 1, "l"): "exceeded quota: jobs"}, "pods": ()}, 59, 60, "CreationRefused", "jobs"),
-        (
-            {"pods": (), "children": (child(Role.LOAD, "", trouble="no room for pods"),)},
-            119,
-            120,
-            "LoadPodNotCreated",
-            "no room for pods",
-        ),
-        ({"heard": {load("").uid: Heard(since=at(2))}}, 181, 182, "PrepareFailed", "has not told of the data set"),
-        ({"heard": {load("").uid: Heard(deaf_since=at(9))}}, 188, 189, "PrepareFailed", "has not told of the data set"),
-    ],
-)
-def test_a_data_set_that_is_never_read_ends_the_run(
-    changes: dict[str, Any], last: float, first: float, want_reason: str, want_words: str
-) -> None:
-    seen, _ = step(observed(spec=spec(workload=CONFIG_MAP)), 0)
-    seen = replace(seen, **changes)
-    plan = decide(seen, at(last))
-    assert plan.status is None or reasons(plan.status)[c.FINISHED][0] == "False"
-    plan = decide(seen, at(first))
-    assert plan.status is not None
-    assert reasons(plan.status)[c.STALLED] == ("True", want_reason)
-    assert want_words in (plan.status.message or "")
 
 
 def test_a_spec_that_fits_no_model_ends_the_run() -> None:
