@@ -29,7 +29,7 @@ def _of_targets(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> Iterator[Ha
 
 def _of_run(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> Iterator[Happening]:
     if new.phase == "Suspended" and old.phase != "Suspended":
-        yield Happening("Suspended", "suspended; the GPU is freed")
+        yield Happening("Suspended", "suspended by spec.suspend; no engine is kept")
     if c.is_true(new.conditions, c.FINISHED) and not c.is_true(old.conditions, c.FINISHED):
         warning = new.phase == "Failed"
         yield Happening("Finished", f"{new.phase}: {new.message}", warning=warning)
