@@ -78,10 +78,11 @@ async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory, now:
             await api.create("ConfigMap", seen.namespace, body)
         except ApiError as error:
             if error.status != CONFLICT:
-                known.refusals[place] = f"the result of load point {index} cannot be stored: {error}"
+                said = f"the result of load point {index} cannot be stored: {error}"
                 if now - known.unkept.setdefault(point, now) >= KEEP_PATIENCE:
                     known.given_up.add(point)
-                raise NotKeptError(known.refusals[place]) from error
+                    known.refusals[place] = said
+                raise NotKeptError(said) from error
         else:
             break
         there = await api.get("ConfigMap", seen.namespace, name)

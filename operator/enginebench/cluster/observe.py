@@ -237,7 +237,7 @@ async def _nodes(api: KubeApi, memory: Memory, pods: Iterable[PodView], now: dat
     found: dict[str, NodeView] = {}
     for name in sorted({pod.node for pod in pods if pod.node}):
         view, at = memory.nodes.get(name, (None, TOO_OLD))
-        if view is None or now - at >= NODE_FRESH:
+        if view is None or not view.ready or now - at >= NODE_FRESH:  # one that is back must not be taken for lost
             view = await _node(api, memory, name)
             if view is None:
                 return {}

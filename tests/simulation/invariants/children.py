@@ -16,7 +16,8 @@ def one_engine_at_a_time(world: World, item: Item) -> Sentences:
         same_run = other.labels.get(labels.RUN_UID) == item.labels[labels.RUN_UID]
         if other is item or not same_run or other.labels.get(labels.ROLE) != "engine":
             continue
-        if not other.over and other.node not in world.cluster.around.unreachable:
+        never_ran = other.deleting and not other.node
+        if not other.over and not never_ran and other.node not in world.cluster.around.unreachable:
             yield f"{item} is created while {other} may hold the GPU"
 
 
