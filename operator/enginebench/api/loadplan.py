@@ -103,6 +103,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     shared_prefix_tokens: int = 0
     request: RequestPlan
     points: tuple[PointPlan, ...] = ()
+    points_total: int = 0
+    """Of the target, with those that an earlier attempt has measured; 0: these are all."""
     duration_seconds: int | None = None
     max_requests: int | None = None
     ramp_seconds: int = 10

@@ -215,6 +215,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         simulated=target.simulated is not None,
         request=request,
         points=tuple(PointPlan(index=index, concurrency=workload.levels[index]) for index in create.points),
+        points_total=len(workload.levels),
         **common,
     )
 

@@ -122,8 +122,9 @@ class Program:
         if highest is not None:
             self._say("WarmingUp", f"a burst of {_users(highest)}")
             await burst(site, highest, Bodies(plan, address, rows, most=BURST_TOKENS))
-        for number, point in enumerate(plan.points, 1):
-            self._enter(point, f"{_users(point)}, load point {number} of {len(plan.points)}")
+        for point in plan.points:
+            total = plan.points_total or len(plan.points)
+            self._enter(point, f"{_users(point)}, load point {point.index + 1} of {total}")
             report = await measure(site, point) if not self._interrupt.is_set() else None
             if report is not None and self._bug is None:
                 self._speaker.say(report)

@@ -88,8 +88,10 @@ def outcome_of_points(rows: Sequence[PointStatus]) -> Problem:
         return Problem(COMPLETED, "")
     said = next((row.message for row in reversed(current) if row.message), "nothing was measured")
     if current and all(succeeded(row) == 0 and row.requests and row.requests.errored for row in current):
-        return Problem("EveryRequestFailed", f"Every request failed: {said}")
-    return Problem("NoUsablePoint", f"No load point is usable: {said}")
+        return Problem(
+            "EveryRequestFailed", f"Every request failed: {said}. Look at the engine and at spec.workload.request."
+        )
+    return Problem("NoUsablePoint", f"No load point is usable: {said}. Measure longer, or with fewer users.")
 
 
 def peak(rows: Iterable[PointStatus]) -> Peak | None:

@@ -9,9 +9,10 @@ from enginebench.workflow.observed import PodView, Trouble, Waiting
 from enginebench.workflow.rules.pod_start import stuck
 from tests.unit.workflow.build import at, engine, spec
 
-LIMITS = timeouts(spec(timeouts={"schedulingSeconds": 100, "imagePullSeconds": 200}))
+LIMITS = timeouts(spec(timeouts={"schedulingSeconds": 130, "imagePullSeconds": 200}))
 PENDING: dict[str, Any] = {"phase": "Pending", "started_at": None, "image_id": ""}
 UNSCHEDULED = PENDING | {"scheduled_at": None, "node": "", "unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu."}
+NO_CLAIM = UNSCHEDULED | {"unschedulable": '0/2 nodes are available: persistentvolumeclaim "models" not found.'}
 PULL = Waiting("ImagePullBackOff", "Back-off pulling image: not found")
 SECRET = Waiting("CreateContainerConfigError", 'secret "hf-token" not found')
 
@@ -28,9 +29,11 @@ BUSY = mount("Multi-Attach error for volume")
     ("pod", "now", "want_reason", "want_words"),
     [
         ({}, 9000, None, ""),
-        (UNSCHEDULED, 99, None, ""),
-        (UNSCHEDULED, 100, "Unschedulable", "0/2 nodes: Insufficient nvidia.com/gpu."),
+        (UNSCHEDULED, 129, None, ""),
+        (UNSCHEDULED, 130, "Unschedulable", "0/2 nodes: Insufficient nvidia.com/gpu."),
         (UNSCHEDULED | {"gated": True}, 9000, None, ""),
+        (NO_CLAIM, 119, None, ""),
+        (NO_CLAIM, 120, "VolumeNotFound", "Create the claim"),
         (PENDING, 200, None, ""),
         (PENDING, 201, "ImagePullTimeout", "spec.timeouts.imagePullSeconds"),
         (PENDING | {"waiting": PULL}, 60, None, ""),
@@ -73,5 +76,5 @@ def test_a_long_pull_after_a_flap_is_not_a_failed_one() -> None:
 
 def test_the_time_that_a_pod_was_gated_does_not_count() -> None:
     pod = engine(**UNSCHEDULED)
-    assert stuck(pod, at(599), LIMITS, active_since=at(500)) is None
-    assert stuck(pod, at(600), LIMITS, active_since=at(500)) is not None
+    assert stuck(pod, at(629), LIMITS, active_since=at(500)) is None
+    assert stuck(pod, at(630), LIMITS, active_since=at(500)) is not None

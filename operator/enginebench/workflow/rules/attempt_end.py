@@ -36,7 +36,11 @@ def engine_exited(target: TargetView, now: datetime) -> Problem | None:
     pod = target.engine
     if pod is None or not pod.over or pod.deleting is not None or pod.disrupted or not _caught_up(target, now):
         return None
-    if _all_heard(target) and pod.terminated is not None and _last_point_ended(target) < pod.terminated.at.timestamp():
+    if (
+        (_all_heard(target) or not target.missing)
+        and pod.terminated is not None
+        and _last_point_ended(target) < pod.terminated.at.timestamp()
+    ):
         return None
     return engine_died(pod)
 

@@ -18,6 +18,8 @@ MOUNT_GRACE = timedelta(seconds=120)
 
 COMPLAINTS = ("Failed", "BackOff", "FailedCreatePodSandBox")
 """Reasons of the kubelet's Events about an image or a container."""
+NO_CLAIM = "persistentvolumeclaim"
+"""The scheduler's word for a claim; one that is not there is no matter of free nodes."""
 NEVER_PULLED = ("InvalidImageName", "ErrImageNeverPull")
 PULL_FAILED = (
     "ErrImagePull",
@@ -49,6 +51,11 @@ def stuck(
 
 
 def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, since: datetime) -> Problem | None:
+    if NO_CLAIM in pod.unschedulable and "not found" in pod.unschedulable and now - since >= MOUNT_GRACE:
+        return Problem(
+            "VolumeNotFound",
+            f"Pod {pod.name} has no volume: {pod.unschedulable} Create the claim in the run's namespace, and run again.",
+        )
     if now - since < timedelta(seconds=timeouts.scheduling_seconds):
         return None
     said = pod.unschedulable or "the scheduler said nothing."
