@@ -109,7 +109,7 @@ def failures(operator: str, vllm: str) -> dict[str, Failure]:
         ),
         "volume-not-there": failure(
             engine(vllm, pod={"modelCache": {"persistentVolumeClaim": {"claimName": "models"}}}),
-            "Unschedulable",
+            "VolumeNotFound",
             'persistentvolumeclaim "models" not found',
             timeouts={"schedulingSeconds": 5},
         ),

@@ -51,12 +51,14 @@ def stuck(
 
 
 def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, since: datetime) -> Problem | None:
-    if NO_CLAIM in pod.unschedulable and "not found" in pod.unschedulable and now - since >= MOUNT_GRACE:
+    patience = timedelta(seconds=timeouts.scheduling_seconds)
+    no_claim = NO_CLAIM in pod.unschedulable and "not found" in pod.unschedulable
+    if no_claim and now - since >= min(MOUNT_GRACE, patience):
         return Problem(
             "VolumeNotFound",
             f"Pod {pod.name} has no volume: {pod.unschedulable} Create the claim in the run's namespace, and run again.",
         )
-    if now - since < timedelta(seconds=timeouts.scheduling_seconds):
+    if now - since < patience:
         return None
     said = pod.unschedulable or "the scheduler said nothing."
     return Problem(
