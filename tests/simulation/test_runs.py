@@ -1,6 +1,7 @@
 """Whole runs: seeds at random, each fault by itself, and calm ones. `SIMULATION_RUNS` sets how many seeds."""
 
 import os
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -18,6 +19,8 @@ FREED_SECONDS = 2.0
 """From the last point of a target to the deletion of its engine: a pass a second."""
 NEXT_ENGINE_SECONDS = 6.0
 """From there to the next engine: the old one ends, its kubelet tells."""
+LAST_CALLS = 24
+"""Of a run: its end, the Event, and a look at each of its last pods that goes; in minutes there is no other."""
 TIMES = 4
 """Each fault is played so often by itself."""
 
@@ -61,6 +64,15 @@ def test_an_idle_gpu_is_freed_at_once_and_the_next_engine_comes_at_once() -> Non
                 target = next(name for name in last if f"-{name}-e" in call.name)
                 assert 0.0 <= at - last[target] <= FREED_SECONDS, f"seed {seed}: {call.name} {at - last[target]:.1f} s"
                 freed = at if target != result.scenario.engines[-1] else -1.0
+
+
+def test_a_finished_run_costs_nothing() -> None:
+    for seed in range(CALM_RUNS // 2):
+        scenario = draw(seed, faults=0)
+        scenario.spec.pop("ttlSecondsAfterFinished", None)
+        calls = play(replace(scenario, after_the_end="")).world.transcript.calls
+        written = max(place for place, call in enumerate(calls) if call.verb == "replace_status")
+        assert len(calls) - written <= LAST_CALLS, f"seed {seed}"
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
