@@ -17,6 +17,7 @@ NAMESPACE = "bench"
 RUN_NAME = "compare"
 GPU = "NVIDIA-A100-PCIE-40GB"
 DATASET = "prompts"
+CLAIM = "models"
 ENDPOINT = "http://198.18.7.7:8000"
 
 
@@ -125,7 +126,7 @@ def calm(seed: int, random: Random) -> Scenario:
         ),
     }
     spec: Obj = {"targets": targets, "workload": workload}
-    if random.random() < 0.6:
+    if random.random() < 0.9:
         spec["timeouts"] = {
             "schedulingSeconds": random.choice((120, 600)), "imagePullSeconds": 300, "modelDownloadSeconds": 300,
             "startupSeconds": random.choice((60, 180)), "pointGraceSeconds": random.choice((30, 120)),
@@ -145,6 +146,7 @@ def calm(seed: int, random: Random) -> Scenario:
         nodes=NODES if random.random() < 0.6 else (*NODES, NodePlan("gpu-2", 1, GPU_LABELS)),
         config_maps=PROMPTS,
         secrets=("hf-token",),
+        claims=(CLAIM,),
         start_seconds={target["name"]: random.uniform(1.0, 40.0) for target in targets},
         after_the_end=random.choice(("", "", "ttl", "suspend", "delete")),
     )
@@ -168,7 +170,13 @@ def _target(kind: str, place: int, random: Random) -> Obj:
             api = random.choice(("vLLM", "Ollama"))
             return {"name": f"t{place}-sim", "simulated": {"api": api, "model": "tiny", "slots": 16}}
         case "ollama":
-            return {"name": f"t{place}-ollama", "ollama": {"model": "tiny", "numParallel": random.choice((1, 4))}}
+            cache = (
+                {"pod": {"modelCache": {"persistentVolumeClaim": {"claimName": CLAIM}}}}
+                if random.random() < 0.5
+                else {}
+            )
+            engine = {"model": "tiny", "numParallel": random.choice((1, 4))}
+            return {"name": f"t{place}-ollama", "ollama": engine, **cache}
         case "vllm":
             secret = {"tokenSecretRef": {"name": "hf-token", "key": "token"}} if random.random() < 0.5 else {}
             return {"name": f"t{place}-vllm", "vllm": {"model": "org/tiny", **secret}}

@@ -31,6 +31,10 @@ class Scheduler:
         if item.kind == "Node" or (item.kind == "Pod" and (item.over or change == "deleted" or not item.node)):
             self._soon(self._random.uniform(*LATENCY))
 
+    def look(self) -> None:
+        """Something that pods wait for has come."""
+        self._soon(self._random.uniform(*LATENCY))
+
     def _soon(self, seconds: float) -> None:
         if not self._booked:
             self._booked = True

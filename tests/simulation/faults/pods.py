@@ -146,7 +146,7 @@ class PodRefusedByKubelet(PodFault):
 
 
 class PodGated(PodFault):
-    """A queue holds the pod back for an hour; no deadline may run."""
+    """A queue holds the pod back for long; no deadline may run."""
 
     roles = ("engine",)
     states = ("created",)
@@ -166,7 +166,7 @@ class PodGated(PodFault):
                 pod.obj["spec"].pop("schedulingGates", None)
                 world.store.touch(pod)
 
-        world.timeline.after(3600.0, open_gate)
+        world.timeline.after(1200.0, open_gate)
 
 
 class PodKeptByFinalizer(PodFault):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.faults.nodes import NodeSlow
-from tests.simulation.scenario import DATASET, NAMESPACE
+from tests.simulation.scenario import CLAIM, DATASET, NAMESPACE
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -112,6 +112,32 @@ class SecretMissing(Fault):
         for target in world.scenario.spec["targets"]:
             if "tokenSecretRef" in target.get("vllm", {}):
                 world.doom(target["name"], "ContainerConfigError")
+
+
+@dataclass(frozen=True)
+class ClaimMissing(Fault):
+    """The claim of the model cache comes late, or never."""
+
+    seconds: float
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        claims = any("pod" in target for target in scenario.spec["targets"])
+        return cls(seconds=random.choice((SHORT, LONG))) if claims else None
+
+    def arm(self, world: "World") -> None:
+        claims = world.cluster.around.claims
+        claims.discard((NAMESPACE, CLAIM))
+        if self.seconds == SHORT:
+            world.when("engine", "created", SHORT, lambda _: self._bind(world))
+            return
+        for target in world.scenario.spec["targets"]:
+            if "pod" in target:
+                world.doom(target["name"], "VolumeNotFound")
+
+    def _bind(self, world: "World") -> None:
+        world.cluster.around.claims.add((NAMESPACE, CLAIM))
+        world.cluster.scheduler.look()
 
 
 @dataclass(frozen=True)
