@@ -11,5 +11,7 @@
     scenario      a seed → a run, its cluster and its faults
     simulate      plays a scenario and judges it
 
-`python -m tests.simulation SEED --verbose` replays a seed.
+`python -m tests.simulation SEED --verbose` replays a seed, `--shrink` drops the faults that its failure does not need,
+`--until N` goes on to the first seed that fails. `SIMULATION_RUNS` and `SIMULATION_FIRST_SEED` set what pytest plays;
+`python bench/simulation.py` tells how many runs a minute that is.
 """

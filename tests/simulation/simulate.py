@@ -19,7 +19,7 @@ SETTLE = 320.0
 """Seconds after the end in which everything must be cleared, though the API may be down for 200 of them."""
 LATEST_FAULT = 480.0
 """All that a scenario plans is over by then."""
-SETTLE_AGAIN = 60.0
+SETTLE_AGAIN = 150.0
 
 
 @dataclass(frozen=True, slots=True)
