@@ -8,6 +8,7 @@ its faults and every invariant; a seed that fails is named. With --profile: wher
 
 import argparse
 import cProfile
+import gc
 import pstats
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
-from tests.simulation.simulate import play_seed  # noqa: E402 - after the path is set
+from tests.simulation.simulate import GARBAGE, play_seed  # noqa: E402 - after the path is set
 
 WANTED = 2000
 """Runs a minute on one core."""
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--profile", action="store_true", help="tell where the time goes")
     options = parser.parse_args()
+    gc.set_threshold(*GARBAGE)
     play_seed(options.first_seed)  # imports and caches
     profile = cProfile.Profile()
     if options.profile:

@@ -1,6 +1,6 @@
 """`KubeApi` in memory: the calls of the operator, each with its latency and, where a fault says so, its trouble."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -51,6 +51,8 @@ class VirtualCluster:
         self.current: Call | None = None
         """The call that is being carried out."""
         self._read_log = read_log
+        self._members = -1
+        self._lists: dict[tuple[str, str, str], list[Item]] = {}
 
     def _begin(self, verb: str, kind: str, name: str, body: Obj | None = None) -> Call:
         """The request travels; it may be refused or lost before it is carried out."""
@@ -90,18 +92,27 @@ class VirtualCluster:
         """Objects by selector; of some kinds only their metadata."""
         call = self._begin("list", kind, labels or fields)
         try:
-            tests = [by_labels(labels)] if labels else []
+            items: Sequence[Item] = self._selected(kind, namespace, labels)
             if fields:
-                tests.append(by_fields(kind, fields))
+                fits = by_fields(kind, fields)
+                items = [item for item in items if fits(item)]
         except ValueError as error:
             raise self._refused(call, ApiError(400, "BadRequest", str(error))) from error
-        items = [item for item in self.store.all(kind) if not namespace or item.namespace == namespace]
-        for test in tests:
-            items = [item for item in items if test(item)]
         read = Item.outline if kind in METADATA_ONLY else Item.copy
         found = [read(item) for item in items]
         self._end(call)
         return found
+
+    def _selected(self, kind: Kind, namespace: str, labels: str) -> Sequence[Item]:
+        """By label; remembered until an object comes or goes."""
+        if self._members != self.store.members:
+            self._members, self._lists = self.store.members, {}
+        key = (kind, namespace, labels)
+        if (items := self._lists.get(key)) is None:
+            fits = by_labels(labels)
+            items = [i for i in self.store.all(kind) if (not namespace or i.namespace == namespace) and fits(i)]
+            self._lists[key] = items
+        return items
 
     async def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         """POST."""

@@ -17,6 +17,7 @@ from enginebench.engines.base import Platform
 from tests.simulation.cluster import RUN, Cluster
 from tests.simulation.kubelet import Life
 from tests.simulation.store import Change, Item
+from tests.simulation.timeline import NEVER
 
 PLATFORM = Platform(image="registry.example/enginebench:0.1.0")
 SECOND_PASS = 1.0
@@ -106,8 +107,9 @@ class Operator:
         if name is not None:
             self.wake((item.namespace, name), 0.01)
 
-    def next_due(self) -> float | None:
-        return min(self.due.values(), default=None) if self.alive else None
+    def next_due(self) -> float:
+        """When the next pass is due."""
+        return min(self.due.values(), default=NEVER) if self.alive else NEVER
 
     def run_pass(self) -> None:
         """The pass that is due first."""

@@ -110,6 +110,8 @@ class Store:
         self._uids = 0
         self._by_kind: dict[str, dict[tuple[str, str], Item]] = {}
         self._by_uid: dict[str, Item] = {}
+        self.members = 0
+        """Raised when an object comes or goes; labels never change, so that lists by label stay true meanwhile."""
 
     def find(self, kind: str, namespace: str, name: str) -> Item | None:
         return self._by_kind.get(kind, {}).get((namespace, name))
@@ -134,6 +136,7 @@ class Store:
         self._stamp(item)
         self._by_kind.setdefault(kind, {})[(item.namespace, item.name)] = item
         self._by_uid[item.uid] = item
+        self.members += 1
         self._tell("added", item)
         return item
 
@@ -175,6 +178,7 @@ class Store:
         if self._by_uid.pop(item.uid, None) is None:
             return
         del self._by_kind[item.kind][(item.namespace, item.name)]
+        self.members += 1
         self._version += 1
         self._tell("deleted", item)
 

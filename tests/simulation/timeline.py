@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 
 EPOCH = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
+NEVER = float("inf")
 Action = Callable[[], object]
 Script = Generator[float, None, int]
 """A program: yields how many seconds it sleeps, returns its exit code."""
@@ -42,27 +43,31 @@ class Timeline:
         heappush(self._heap, (self.now + max(seconds, 0.0), self._count, booking))
         return booking
 
-    def next_time(self) -> float | None:
-        """When the next event happens; None if nothing is booked."""
+    def next_time(self) -> float:
+        """When the next event happens; never, if nothing is booked."""
         heap = self._heap
         while heap and heap[0][2].action is None:
             heappop(heap)
-        return heap[0][0] if heap else None
+        return heap[0][0] if heap else NEVER
 
     def step(self) -> bool:
         """Jump to the next event and let it happen; False if there is none."""
-        if (at := self.next_time()) is None:
-            return False
-        booking = heappop(self._heap)[2]
-        self.now = max(self.now, at)
-        if booking.action is not None:
-            booking.action()
-        return True
+        while self._heap:
+            at, _, booking = heappop(self._heap)
+            if booking.action is not None:
+                self.now = max(self.now, at)
+                booking.action()
+                return True
+        return False
 
     def run_until(self, until: float) -> None:
         """Let everything happen that is due by `until`, and stand there."""
-        while (at := self.next_time()) is not None and at <= until:
-            self.step()
+        heap = self._heap
+        while heap and heap[0][0] <= until:
+            at, _, booking = heappop(heap)
+            if booking.action is not None:
+                self.now = max(self.now, at)
+                booking.action()
         self.now = max(self.now, until)
 
     @property

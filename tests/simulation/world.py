@@ -52,6 +52,8 @@ class World:
         """The run that faults are about."""
         self.runs: list[Item] = []
         """It, and others that faults have added."""
+        self.finished_runs: set[str] = set()
+        """UIDs of runs whose Finished is True."""
         self.ended: Obj | None = None
         """The run as it was when Finished was written."""
         self._waiters: list[Waiter] = []
@@ -100,13 +102,12 @@ class World:
     @property
     def finished(self) -> bool:
         """The run is."""
-        run = self.run
-        return run is not None and is_true(run, "Finished")
+        return self.run is not None and self.run.uid in self.finished_runs
 
     @property
     def over(self) -> bool:
         """Every run is finished or gone."""
-        return all(not self.alive(run) or is_true(run, "Finished") for run in self.runs)
+        return all(run.uid in self.finished_runs or not self.alive(run) for run in self.runs)
 
     def apply_run(self, name: str = RUN_NAME) -> Item:
         """The scenario's run, under this name."""

@@ -64,6 +64,7 @@ def watch(world: "World") -> None:
                 world.violated(f"{check.__name__}: {sentence}")
         if status.truth(before, "Finished") != "True" and status.truth(after, "Finished") == "True":
             world.ended = after
+            world.finished_runs.add(after["metadata"]["uid"])
             for judge_of_end in AT_FINISH:
                 for sentence in judge_of_end(world, after):
                     world.violated(f"{judge_of_end.__name__}: {sentence}")
