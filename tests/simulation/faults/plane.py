@@ -23,6 +23,7 @@ class SchedulerDown(Window):
     def begin(self, world: "World") -> Callable[[], object]:
         world.cluster.scheduler.down = True
         world.excuse(EVERY, "Unschedulable")
+        world.stops.add("Unschedulable")  # the pod that reads the data set
 
         def end() -> None:
             world.cluster.scheduler.down = False
