@@ -111,12 +111,9 @@ def resolve_pod(spec: BenchmarkRunSpec, target: Target) -> ResolvedPod:
     """`target.pod` over `engineDefaults`: scalars and gpu per field, env by name, maps by key, else whole."""
     own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
     own_gpu, base_gpu = own.gpu or _NO_GPU, base.gpu or _NO_GPU
-    count = _first(own_gpu.count, base_gpu.count)
-    if count is None:
-        count = 1 if target.engine_kind in ("vllm", "ollama") else 0
     secrets = _first(own.image_pull_secrets, base.image_pull_secrets) or ()
     return ResolvedPod(
-        gpu_count=count,
+        gpu_count=gpu_count(spec, target),
         gpu_resource=own_gpu.resource or base_gpu.resource or DEFAULT_GPU_RESOURCE,
         requests=_merged(_requests(base), _requests(own)),
         limits=_merged(_limits(base), _limits(own)),
@@ -133,6 +130,15 @@ def resolve_pod(spec: BenchmarkRunSpec, target: Target) -> ResolvedPod:
         env=tuple({variable.name: variable for variable in (*(base.env or ()), *(own.env or ()))}.values()),
         model_cache=own.model_cache or base.model_cache,
     )
+
+
+def gpu_count(spec: BenchmarkRunSpec, target: Target) -> int:
+    """How many GPUs the target's engine asks for; where nobody says, real engines get one."""
+    own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
+    count = _first((own.gpu or _NO_GPU).count, (base.gpu or _NO_GPU).count)
+    if count is None:
+        return 1 if target.engine_kind in ("vllm", "ollama") else 0
+    return count
 
 
 def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
@@ -258,6 +264,7 @@ OWN_BODY_FIELDS = frozenset(
     {
         *("model", "prompt", "messages", "stream", "raw", "n"),
         *("max_tokens", "ignore_eos", "temperature", "top_p", "repetition_penalty", "seed"),
+        *("max_completion_tokens", "stream_options"),
     }
 )
 """Fields of a request's body that the run says elsewhere, or without which it is not what is measured."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from enginebench.api.resolve import levels, timeouts
-from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, PointStatus, Target
+from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, EngineStatus, PointStatus, Target
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import KIND_OF, Observed
@@ -27,6 +27,8 @@ class Draft:
 
     view: TargetView
     attempts: tuple[Attempt, ...]
+    engine: EngineStatus | None = None
+    """What really ran, read back."""
 
     @property
     def newest(self) -> Attempt | None:
@@ -69,8 +71,9 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: Act
     attempts = tuple(target.status.attempts or ())
     if target.attempt is None:
         return Draft(target, attempts)
-    newest = readback.attempt_facts(seen, target, target.attempt, readback.engine_status(seen, target))
-    return Draft(target, (*attempts[:-1], newest))
+    engine = readback.engine_status(seen, target)
+    newest = readback.attempt_facts(seen, target, target.attempt, engine)
+    return Draft(target, (*attempts[:-1], newest), engine)
 
 
 def superseded(rows: list[PointStatus], drafts: Sequence[Draft]) -> tuple[list[PointStatus], list[Draft]]:

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from enginebench.api.resolve import resolve_pod
+from enginebench.api.resolve import gpu_count
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, Timings
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.target import TargetView
@@ -95,7 +95,7 @@ def _same_attempt(target: TargetView) -> bool:
 
 def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
     assert seen.spec is not None  # a target comes from a spec
-    count = resolve_pod(seen.spec, target.spec).gpu_count
+    count = gpu_count(seen.spec, target.spec)
     if not count:
         return None
     labels = seen.nodes[target.engine.node].labels if target.engine and target.engine.node in seen.nodes else {}

@@ -16,7 +16,6 @@ from enginebench.workflow.verdicts import peak
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
     target = draft.view
     phase, message = _phase(draft, stop)
-    engine = readback.engine_status(seen, target)
     served = draft.open and target.verified
     return TargetStatus(
         name=target.name,
@@ -25,7 +24,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         simulated=True if target.spec.engine_kind == "simulated" else None,
         conditions=_ready(seen, target, served, now),
         attempts=list(draft.attempts) or None,
-        engine=engine,
+        engine=draft.engine,
         timings=readback.timings(target),
         download=readback.download(target) if draft.open else None,
         peak=peak(target.rows),
