@@ -178,6 +178,20 @@ def levels(spec: BenchmarkRunSpec) -> tuple[int, ...]:
     return tuple(concurrency.levels) if concurrency is not None else ()
 
 
+def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
+    """No load point takes longer, whatever the engine does; None: only its requests bound it.
+
+    Burst and warm-up, each bounded; the window; a drain of at most 30 s or twice the median latency, which no request
+    that began at the point's start can exceed.
+    """
+    workload = spec.workload
+    if workload.duration_seconds is None:
+        return None
+    warmup = (workload.warmup or Warmup()).max_seconds
+    until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
+    return warmup + until_closed + max(30, 2 * until_closed)
+
+
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
     """How long to wait for what."""
     said = spec.timeouts or Timeouts()

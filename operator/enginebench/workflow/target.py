@@ -25,6 +25,8 @@ class TargetView:
     heard: Heard
     active_since: datetime | None = None
     """When the run's clock last began to tick."""
+    longest_point: int | None = None
+    """Seconds that no load point exceeds; None: nothing bounds it but its requests."""
     refused: str = ""
     """What the API server last said when it refused to create a child of the newest attempt."""
 
@@ -67,6 +69,7 @@ def view(
     planned: tuple[int, ...],
     timeouts: ResolvedTimeouts,
     active_since: datetime | None,
+    longest_point: int | None,
 ) -> TargetView:
     """The target's part of what was observed."""
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
@@ -95,5 +98,6 @@ def view(
         load_job=job,
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
+        longest_point=longest_point,
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),
     )

@@ -17,6 +17,8 @@ UNHEARD = heard(verified=False)
 DOWNLOADING = heard(verified=False, progress=Progress(stage="DownloadingModel", message="1 of 9 GiB"))
 WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serves other"), ended=True)
 TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
+TALKING = heard(heard_at=at(985), milestone_at=at(10))
+GATED = load(gated=True, phase="Pending", scheduled_at=None, started_at=None, node="")
 GONE = {"load": None, "load_job": None}
 
 
@@ -70,6 +72,11 @@ GONE = {"load": None, "load_job": None}
         ({"heard": TOLD_TO_STOP, "load": load(deleting=at(15))}, 15, "LoadPodDeleted"),
         ({"heard": heard(now=10)}, 189, None),
         ({"heard": heard(now=10)}, 190, "LoadPodSilent"),
+        ({"heard": TALKING, "longest_point": 800}, 989, None),
+        ({"heard": TALKING, "longest_point": 800}, 990, "PointTimeout"),
+        ({"heard": TALKING}, 990, None),
+        ({"load": GATED, "heard": Heard()}, 3601, None),
+        ({"load": GATED, "heard": Heard()}, 3602, "Unschedulable"),
         ({"rows": MEASURED, "heard": heard(received(0), received(1), now=12)}, 192, "Completed"),
         # nothing follows from what may only not have been heard yet: the operator is new, or a connection broke
         ({"heard": Heard()}, 5000, None),

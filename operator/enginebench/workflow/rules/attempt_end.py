@@ -156,6 +156,8 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         )
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return Problem(problem.reason, f"Load pod: {problem.message}")
+    if pod.gated:
+        return _gated(target, pod, now)
     heard = target.heard
     if heard.ended or not _caught_up(target, now):
         return None
@@ -165,13 +167,40 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         return None
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
     if now - heard.heard_at < limit:
-        return None
+        return _point_overdue(target, pod, now)
     if not target.missing:
         return Problem(COMPLETED, "")  # only its last word was lost on the way
     return Problem(
         "LoadPodSilent",
         f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
         "and run again.",
+    )
+
+
+def _gated(target: TargetView, pod: PodView, now: datetime) -> Problem | None:
+    """An engine that runs holds its GPU: it waits for its load pod no longer than for a node."""
+    engine, limit = target.engine, target.timeouts.scheduling_seconds
+    if engine is None or engine.started_at is None or now - engine.started_at < timedelta(seconds=limit):
+        return None
+    return Problem(
+        "Unschedulable",
+        f"Load pod {pod.name} was not admitted within {limit} s while its engine ran. Admit such pods without a queue, "
+        "or raise spec.timeouts.schedulingSeconds.",
+    )
+
+
+def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem | None:
+    """It speaks, but no point comes, though every part of a point is bounded."""
+    since, longest = target.heard.milestone_at, target.longest_point
+    if since is None or longest is None or not target.missing:
+        return None
+    limit = SILENCE_LIMIT + timedelta(seconds=longest + target.timeouts.point_grace_seconds)
+    if now - since < limit:
+        return None
+    return Problem(
+        "PointTimeout",
+        f"Load pod {pod.name} has brought no load point for {int(limit.total_seconds())} s, though none takes longer. "
+        f"Look at its log and its node ({pod.node}), and run again.",
     )
 
 
