@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 NOT_FOUND, CONFLICT = 404, 409
 KEEP_PATIENCE = timedelta(seconds=60)
 """So long a refused result is tried again before the run ends without it."""
+STATUS_PATIENCE = timedelta(seconds=120)
+"""So long a refused status is tried again before its deletes are carried out without it."""
 LONGEST_MESSAGE = 1000
 """Of an Event."""
 
@@ -50,20 +52,40 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
         except ApiError as error:
             if error.status in (NOT_FOUND, CONFLICT):
                 return Outcome(again=True)
-            await _tell(api, seen, Happening("StatusRefused", str(error), warning=True), now)
+            await _status_refused(api, seen, plan, known, error, now)
             raise
+        known.status_refused = None
     again = False
     for action in plan.actions:
         match action:
             case Create():
                 again |= await _create(api, seen, action, known, platform)
-            case Delete(child):
-                await api.delete(_kind(child.role), seen.namespace, child.name, uid=child.uid)
+            case Delete():
+                await _delete(api, seen, action)
             case DeleteRun():
                 await api.delete("BenchmarkRun", seen.namespace, seen.name, uid=seen.uid)
     for happening in plan.events:
         await _tell(api, seen, happening, now)
     return Outcome(again=again)
+
+
+async def _status_refused(
+    api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, error: ApiError, now: datetime
+) -> None:
+    """Told once. What the plan would free is freed in the end: a status that nobody takes must not hold a GPU."""
+    said, since = known.status_refused or ("", now)
+    known.status_refused = (str(error), since)
+    if said != str(error):
+        await _tell(api, seen, Happening("StatusRefused", str(error), warning=True), now)
+    if now - since >= STATUS_PATIENCE:
+        for action in plan.actions:
+            if isinstance(action, Delete):
+                await _delete(api, seen, action)
+
+
+async def _delete(api: KubeApi, seen: Observed, action: Delete) -> None:
+    child = action.child
+    await api.delete(_kind(child.role), seen.namespace, child.name, uid=child.uid)
 
 
 async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory, now: datetime) -> None:
@@ -79,7 +101,8 @@ async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory, now:
         except ApiError as error:
             if error.status != CONFLICT:
                 said = f"the result of load point {index} cannot be stored: {error}"
-                if now - known.unkept.setdefault(point, now) >= KEEP_PATIENCE:
+                known.unkept.setdefault(point, now)
+                if now - min(known.unkept.values()) >= KEEP_PATIENCE:  # one patience for all of them
                     known.given_up.add(point)
                     known.refusals[place] = said
                 raise NotKeptError(said) from error
@@ -100,7 +123,7 @@ async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory, now:
         await api.delete("ConfigMap", seen.namespace, name, uid=there["metadata"]["uid"])
     else:
         raise Unavailable(f"ConfigMap {seen.namespace}/{name} comes and goes")
-    known.unkept.pop(point, None)
+    known.unkept.clear()
     known.refusals.pop(place, None)
 
 

@@ -32,6 +32,8 @@ class RunMemory:
     """(target, attempt, index) of points that the API server does not let us store → since when."""
     given_up: set[tuple[str, int, int]] = field(default_factory=set)
     """Those of them that we have stopped trying to store."""
+    status_refused: tuple[str, datetime] | None = None
+    """Why the API server does not take the status, and since when."""
     facts: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By UID of the engine's pod: what its log says."""
     facts_tried: dict[str, int] = field(default_factory=dict)

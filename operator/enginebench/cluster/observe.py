@@ -61,7 +61,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     known = memory.of_run(uid)
     _read(known, run)
     assert known.status is not None  # _read has put it there
-    looks = await _looks(api, namespace, uid, known)
+    looks = await _looks(api, key, uid, known)
     pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
     children = [await _with_trouble(api, namespace, look.child, pods, now) for look in looks if look.child is not None]
     for child in children:
@@ -129,8 +129,9 @@ def _spec(run: Obj) -> tuple[BenchmarkRunSpec | None, str]:
         return None, "; ".join(sentences(error)) + "."
 
 
-async def _looks(api: KubeApi, namespace: str, run_uid: str, known: RunMemory) -> list[Look]:
+async def _looks(api: KubeApi, key: Key, run_uid: str, known: RunMemory) -> list[Look]:
     """The run's objects; what has not changed since the last pass is not looked at again."""
+    namespace, run = key
     kinds: tuple[Kind, ...] = ("Pod", "Job", "Service", "ConfigMap")
     before, known.looks = known.looks, {}
     found = []
@@ -139,7 +140,7 @@ async def _looks(api: KubeApi, namespace: str, run_uid: str, known: RunMemory) -
             uid, version = obj["metadata"]["uid"], obj["metadata"].get("resourceVersion")
             old_version, look = before.get(uid, (None, NOTHING))
             if version is None or version != old_version:
-                look = views.look(kind, obj, run_uid)
+                look = views.look(kind, obj, run, run_uid)
             known.looks[uid] = (version, look)
             found.append(look)
     return found

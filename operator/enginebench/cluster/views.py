@@ -7,6 +7,7 @@ from datetime import datetime
 from enginebench.cluster import labels
 from enginebench.cluster.api import Kind, Obj
 from enginebench.engines.base import ENGINE_CONTAINER
+from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, NodeView, PodView, Role, Terminated, Trouble, Waiting
 
 
@@ -21,11 +22,13 @@ class Look:
 NOTHING = Look()
 
 
-def look(kind: Kind, obj: Obj, run_uid: str) -> Look:
+def look(kind: Kind, obj: Obj, run: str, run_uid: str) -> Look:
     """The object as a run sees it. An engine's pod belongs to the run itself, a load pod to a Job of it."""
     part = role(obj)
     if kind == "Pod" and part is Role.LOAD:
-        return Look(pod=pod(obj, part))
+        view = pod(obj, part)
+        job = child_name(run, run_uid, Role.LOAD, view.target, view.attempt)
+        return Look(pod=view) if _of_job(obj, job) else NOTHING
     if part is None or not owned_by(obj, run_uid):
         return NOTHING
     if kind == "Pod":
@@ -47,6 +50,12 @@ def owned_by(obj: Obj, uid: str) -> bool:
     """`uid` is the object's controller."""
     references = obj["metadata"].get("ownerReferences") or ()
     return any(ref.get("controller") and ref.get("uid") == uid for ref in references)
+
+
+def _of_job(obj: Obj, name: str) -> bool:
+    """A Job of this name is the object's controller; labels alone anybody can write."""
+    references = obj["metadata"].get("ownerReferences") or ()
+    return any(ref.get("controller") and (ref.get("kind"), ref.get("name")) == ("Job", name) for ref in references)
 
 
 def child(obj: Obj, kind: Role) -> Child:

@@ -7,7 +7,7 @@ import pytest
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.cluster import children
 from enginebench.cluster.api import ApiError, Unavailable
-from enginebench.cluster.execute import KEEP_PATIENCE, NotKeptError, Outcome, execute
+from enginebench.cluster.execute import KEEP_PATIENCE, STATUS_PATIENCE, NotKeptError, Outcome, execute
 from enginebench.cluster.feeds import Feeds
 from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import Sight, observe
@@ -90,6 +90,17 @@ async def test_a_refused_status_is_told_and_raised(case: Case) -> None:
     (event,) = case.api.of("Event")
     assert (event["reason"], event["type"]) == ("StatusRefused", "Warning")
     assert case.api.of("Pod") == []
+
+
+async def test_a_status_that_is_refused_for_long_does_not_hold_the_gpu(case: Case) -> None:
+    await case.execute(Plan(actions=(ENGINE,)))
+    (engine,) = [c for c in (await case.look()).observed.children if c.role is Role.ENGINE]
+    case.refuse("status BenchmarkRun", ApiError(422, "Invalid", "status.points: too many"))
+    for later, left in ((0.0, 1), (STATUS_PATIENCE.total_seconds() - 1, 1), (STATUS_PATIENCE.total_seconds(), 0)):
+        with pytest.raises(ApiError):
+            await case.execute(Plan(status=STATUS, actions=(Delete(engine), SERVICE)), later=later)
+        assert (len(case.api.of("Pod")), len(case.api.of("Event"))) == (left, 1)
+    assert case.api.of("Service") == []
 
 
 async def test_a_child_of_ours_that_is_there_is_success(case: Case) -> None:

@@ -11,6 +11,7 @@ from enginebench.cluster.api import ApiError, Obj, Unavailable
 from enginebench.cluster.feeds import Feeds, LoadPod
 from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import UnreadableStatusError, observe
+from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Keep
 from tests.unit.cluster.fake import CREATED, NOW, RUN_UID, FakeApi, run
@@ -43,7 +44,9 @@ RUNNING_ENGINE = pod(
     f"{{phase: Running, containerStatuses: [{{name: engine, state: {{running: {{startedAt: '{CREATED}'}}}}}}]}}",
     nodeName="gpu-1",
 )
-LOAD = pod(Role.LOAD, "l", "phase: Running", [{"uid": "job", "controller": True}])
+JOB = child_name("r", RUN_UID, Role.LOAD, "a-sim", 1)
+OF_JOB = [{"kind": "Job", "name": JOB, "uid": "job", "controller": True}]
+LOAD = pod(Role.LOAD, "l", "phase: Running", OF_JOB)
 LOAD_POD = LoadPod("ns", "l", "uid-of-l", "r", RUN_UID, "a-sim", 1)
 
 
@@ -51,6 +54,11 @@ async def look(api: FakeApi, feeds: Feeds | None = None, memory: Memory | None =
     sight = await observe(api, feeds or Feeds(), memory or Memory(), KEY, NOW)
     assert sight is not None
     return sight.observed
+
+
+async def test_a_pod_that_only_bears_a_load_pods_labels_is_not_listened_to() -> None:
+    for references in ([], [{**OF_JOB[0], "name": "other"}], [{**OF_JOB[0], "kind": "ReplicaSet"}]):
+        assert (await look(FakeApi(run(), pod(Role.LOAD, "l", "phase: Running", references)))).pods == ()
 
 
 async def test_a_run_that_is_gone() -> None:
