@@ -14,6 +14,8 @@ from devcluster.settings import BRIDGE, NETWORK, NO_RESOLVER, NODE_GATEWAY, NODE
 
 CAP_SYS_RESOURCE = 24
 START_SECONDS = 60.0
+LAUNCHES = 3
+"""dockerd waits 15 s for its containerd and then ends; where the programs are not in memory yet, that is too short."""
 RUNTIME = "enginebench"
 
 
@@ -147,17 +149,26 @@ class OwnEngine:
     def _launch(self, wrapper: Path | None) -> None:
         for folder in (self._data, self._exec_root):
             folder.mkdir(parents=True, exist_ok=True)
+        if not any(self._launched(wrapper) for _ in range(LAUNCHES)):
+            raise DevclusterError(
+                f"The container engine did not start; its log is {self._log}:\n{process.tail(self._log)}\n"
+                "`make cluster-purge` removes all that it keeps."
+            )
+
+    def _launched(self, wrapper: Path | None) -> bool:
+        """Whether it answers; not, if it ended by itself or did not answer in time, and was ended."""
         self._drop_stale_pidfiles()
         self._log.unlink(missing_ok=True)
         pid = process.start_daemon(self.command(wrapper), self._log)
         limit = time.monotonic() + START_SECONDS
         while not self.engine.answers():
-            if not self.is_dockerd(process.arguments(pid)) or time.monotonic() > limit:
-                raise DevclusterError(
-                    f"The container engine did not start; its log is {self._log}:\n{process.tail(self._log)}\n"
-                    "`make cluster-purge` removes all that it keeps."
-                )
+            if not self.is_dockerd(process.arguments(pid)):
+                return False
+            if time.monotonic() > limit:
+                process.end(pid, self.is_dockerd, 20)
+                return False
             time.sleep(0.1)
+        return True
 
     def _drop_stale_pidfiles(self) -> None:
         """dockerd trusts any living process that a pid file names; after a crash that may be anything."""

@@ -129,7 +129,7 @@ def apart(command: Sequence[str | Path]) -> list[str]:
 def start_daemon(command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> int:
     """Start a process that outlives us; its outputs go to `log`. Returns its pid."""
     with log.open("a") as sink:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -137,7 +137,10 @@ def start_daemon(command: Sequence[str | Path], log: Path, env: Mapping[str, str
             start_new_session=True,
             cwd="/",
             env=environment(env),
-        ).pid
+        )
+    while not arguments(child.pid) and child.poll() is None:  # the kernel shows them a little after the exec
+        time.sleep(0.01)
+    return child.pid
 
 
 def arguments(pid: int) -> list[str]:

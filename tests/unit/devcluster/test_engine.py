@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,10 @@ def another(settings: Settings, tmp_path: Path) -> Iterator["subprocess.Popen[by
     other = OwnEngine(settings_at(tmp_path / "other", settings.run))
     words = ["dockerd", "-c", "read line", *other.command(None)[1:]]
     with subprocess.Popen(words, executable="/bin/bash", stdin=subprocess.PIPE) as child:
+        # Popen returns when the exec is under way; a little later the kernel shows the new command line.
+        limit = time.monotonic() + 10
+        while not process.arguments(child.pid) and time.monotonic() < limit:
+            time.sleep(0.01)
         yield child
         child.kill()
 
