@@ -1,85 +1,30 @@
-"""A closed loop: so many users, each sending its next request as soon as the answer to the last one is complete.
-
-The loop goes through phases, set from outside: warm-up, window, drain. A request that starts in the window is
-tracked: latencies are those of tracked requests. Rates book everything that happens in the window.
-"""
+"""A closed loop: so many users, each sending its next request as soon as the answer to the last one is complete."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from time import monotonic_ns
+from typing import Unpack
 
-from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.connection import Connection, connect
 from enginebench.loadgen.errors import in_words
-from enginebench.loadgen.routes import Route
-from enginebench.results.histogram import Histogram
-from enginebench.results.record import RequestRecord, Window
-from enginebench.results.series import Tick
+from enginebench.loadgen.load import Load, Terms
+from enginebench.results.record import RequestRecord
 
 BACKOFF_SECONDS = (0.1, 1.0)
 """A user whose request failed waits this long, doubled with each failure in a row: no storm upon a sick engine."""
 REOPEN_SECONDS = 0.2
 """A connection that the server closed before its user has begun is opened again so long after."""
 
-RequestSource = Callable[[str, int], bytes]
-"""(phase, number) → the bytes of a request."""
 
+class ClosedLoop(Load):
+    """The users of one load point."""
 
-class ClosedLoop:
-    """The users of one load point, and all that they see."""
-
-    def __init__(
-        self,
-        users: int,
-        *,
-        address: SocketAddress,
-        route: Route,
-        model_is_wrong: Callable[[str], bool],
-        source: RequestSource,
-        max_requests: int | None = None,
-    ) -> None:
-        self.address = address
-        self.route = route
-        self.gap: Callable[[int], None] = _ignore
-        """Called with every gap between content events; counts them while the window is open."""
-        self.gaps = Histogram()
-        self.records: list[RequestRecord] = []
-        """Finished requests that overlap the window."""
-        self.ticks: list[Tick] = []
-        """One a second of the window, the last one as it closed."""
-        self.replayed = 0
-        self.wrong_models: Counter[str] = Counter()
-        self.warm = asyncio.Event()
-        """Every user has completed one request, well or not."""
-        self.full = asyncio.Event()
-        """`max_requests` have been started in the window."""
-        self.drained = asyncio.Event()
-        """Every tracked request is finished."""
-        self.progress = 0
-        """Requests that have ended since the start."""
-        self._source = source
-        self._model_is_wrong = model_is_wrong
-        self._max_requests = max_requests
+    def __init__(self, users: int, **terms: Unpack[Terms]) -> None:
+        super().__init__(**terms)
         self._users = [User(self) for _ in range(users)]
         self._cold = users
-        self._phase = "warm-up"
-        self._number = 0
-        self._open_at = 0
-        self._close_at = 0
-        self._tracked_open = 0
-        self._events_done = 0
-
-    @property
-    def window(self) -> Window:
-        """The window, once it is closed."""
-        return Window(self._open_at, self._close_at)
-
-    @property
-    def opened(self) -> bool:
-        return bool(self._open_at)
 
     async def connect(self) -> None:
-        """Open every user's connection, so that no request pays for that. One that fails is tried again later."""
         await asyncio.gather(*(user.connect() for user in self._users))
 
     def start(self, ramp_seconds: float) -> None:
@@ -88,87 +33,14 @@ class ClosedLoop:
         for number, user in enumerate(self._users):
             loop.call_later(ramp_seconds * number / len(self._users), user.begin)
 
-    def open_window(self) -> None:
-        """From now on requests are tracked and events are booked."""
-        self._open_at = monotonic_ns()
-        self._phase, self._number = "window", 0
-        self.gap = self.gaps.record
-        for record in self._in_flight():
-            record.events_in_window = -record.events
+    def first_ended(self) -> None:
+        """A user's first request is over, well or not. The load is warm when every user has had one."""
+        self._cold -= 1
+        if not self._cold:
+            self.warm.set()
 
-    def close_window(self) -> None:
-        """Latencies of what was started are followed on; nothing more is booked."""
-        if self._close_at:
-            return
-        self.tick()
-        self._close_at = monotonic_ns()
-        self._phase, self._number = "drain", 0
-        self.gap = _ignore
-        for record in self._in_flight():
-            record.events_in_window += record.events
-        if not self._tracked_open:
-            self.drained.set()
-
-    def stop(self) -> None:
-        """Cancel everything; what was in flight in the window joins the records as it is."""
-        self._phase = "over"
-        for user in self._users:
-            record = user.stop()
-            if record is not None and self._overlaps(record):
-                self.records.append(record)
-
-    def tick(self) -> None:
-        """Look at the counters, while the window is open."""
-        if self._phase == "window":
-            in_flight = self._in_flight()
-            events = self._events_done + sum(r.events + r.events_in_window for r in in_flight)
-            self.ticks.append(Tick(in_flight=len(in_flight), events=events))
-
-    # For the users
-
-    @property
-    def over(self) -> bool:
-        return self._phase == "over"
-
-    def next_request(self) -> tuple[bytes, RequestRecord]:
-        """The bytes of the next request, and its record."""
-        number = self._number
-        self._number += 1
-        tracked = self._phase == "window"
-        return self._source(self._phase, number), RequestRecord(start=0, tracked=tracked)
-
-    def started(self, record: RequestRecord) -> None:
-        """The request has been sent."""
-        if record.tracked:
-            self._tracked_open += 1
-            if self._number == self._max_requests:
-                self.full.set()
-                self.close_window()
-
-    def finished(self, record: RequestRecord, *, first: bool) -> None:
-        """The request is over, well or not; `first` of its user."""
-        self.progress += 1
-        if first:
-            self._cold -= 1
-            if not self._cold:
-                self.warm.set()
-        if self._overlaps(record):
-            self.records.append(record)
-            if not self._close_at:
-                record.events_in_window += record.events
-                self._events_done += record.events_in_window
-        if record.tracked:
-            self._tracked_open -= 1
-            if self._close_at and not self._tracked_open:
-                self.drained.set()
-
-    def served_by(self, model: str) -> None:
-        """Which model a response names."""
-        if self._model_is_wrong(model):
-            self.wrong_models[model] += 1
-
-    def _overlaps(self, record: RequestRecord) -> bool:
-        return bool(self._open_at) and (not self._close_at or record.start < self._close_at)
+    def _cancel(self) -> Iterable[RequestRecord]:
+        return [record for user in self._users if (record := user.stop()) is not None]
 
     def _in_flight(self) -> list[RequestRecord]:
         return [user.record for user in self._users if user.record is not None]
@@ -298,7 +170,9 @@ class User:
     def _over(self, record: RequestRecord) -> None:
         self.record = None
         self._completed += 1
-        self._load.finished(record, first=self._completed == 1)
+        if self._completed == 1:
+            self._load.first_ended()
+        self._load.finished(record)
         if record.outcome == "succeeded":
             self._failures = 0
             self._next()
@@ -309,7 +183,3 @@ class User:
             self._failures += 1
         wait = min(longest, wait)
         self._timer = asyncio.get_running_loop().call_later(wait, self._next)
-
-
-def _ignore(_: int) -> None:
-    """Outside the window no gap counts."""

@@ -15,8 +15,8 @@ from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
 from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.load import Load
 from enginebench.loadgen.models import is_wrong
-from enginebench.loadgen.monitor import Monitor
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.routes import ROUTES
 from enginebench.results.messages import PointReport
@@ -73,7 +73,6 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
     """The point's report; None if it was interrupted before its window opened."""
     plan, loop = site.plan, asyncio.get_running_loop()
     load = closed_loop(site, point, site.bodies, plan.max_requests)
-    monitor = Monitor()
     started_at, engine_before = time(), await site.engine_start()
     site.bodies.warm(point)
     await load.connect()
@@ -85,11 +84,9 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
             if site.interrupt.is_set():
                 return None
             site.say("Loading", "")
-            monitor.start()
             load.open_window()
             await _window(site, load, loop.time())
             load.close_window()
-            monitor.stop()
             site.say("Draining", "")
             drained = await wait_for(site, load.drained, _drain_seconds(load))
     finally:
@@ -105,10 +102,8 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         drain_bound_reached=not drained and not interrupted,
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
-        client_cpu_percent=monitor.cpu_percent,
-        loop_lag_p99=monitor.lag_p99,
     )
-    return point_report(point, load, course, most_bytes=plan.point_bytes)
+    return point_report(point, load.seen(), course, most_bytes=plan.point_bytes)
 
 
 async def wait_for(site: Site, event: asyncio.Event, seconds: float) -> bool:
@@ -129,7 +124,7 @@ async def first_of(*waits: Coroutine[Any, Any, Any], seconds: float) -> bool:
                 await task
 
 
-async def _window(site: Site, load: ClosedLoop, began: float) -> None:
+async def _window(site: Site, load: Load, began: float) -> None:
     """Tick once a second until the time is over, enough requests have been started, or an interrupt."""
     loop = asyncio.get_running_loop()
     duration = site.plan.duration_seconds or math.inf
@@ -150,7 +145,7 @@ async def _window(site: Site, load: ClosedLoop, began: float) -> None:
             return
 
 
-def _drain_seconds(load: ClosedLoop) -> float:
+def _drain_seconds(load: Load) -> float:
     """The greater of 30 s and twice the median latency of what has finished in the window."""
     latencies = sorted(record.end - record.start for record in load.records if record.outcome == "succeeded")
     median = latencies[len(latencies) // 2] / 1e9 if latencies else 0.0

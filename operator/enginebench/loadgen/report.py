@@ -1,4 +1,4 @@
-"""From what a point's users saw to the point's message, within its budget of bytes."""
+"""From what was seen of a point to the point's message, within its budget of bytes."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import msgspec
 
 from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
-from enginebench.loadgen.closed_loop import ClosedLoop
 from enginebench.results import figures, series
 from enginebench.results.frames import Encoder
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Evidence, PointReport, RequestCounts
 from enginebench.results.record import RequestRecord
+from enginebench.results.seen import Seen
 from enginebench.results.series import Second
 
 MOST_ERROR_TEXTS = 8
@@ -20,7 +20,7 @@ MOST_ERROR_TEXTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a point went, besides what its users saw. Unix seconds; `ended`: monotonic nanoseconds, as the records'."""
+    """How a point went, besides what its requests did. Unix seconds; `ended`: monotonic nanoseconds, as the records'."""
 
     started_at: float
     ended_at: float
@@ -30,13 +30,11 @@ class Course:
     drain_bound_reached: bool = False
     engine_start_before: float | None = None
     engine_start_after: float | None = None
-    client_cpu_percent: float | None = None
-    loop_lag_p99: float | None = None
 
 
-def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_bytes: int) -> PointReport:
+def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
     """The point as it is sent. Where it is too large, first its series grow coarse, then histograms are left out."""
-    window, records = load.window, load.records
+    window, records = seen.window, seen.records
     tracked = [record for record in records if record.tracked]
     counted = figures.tokens(records)
     ttft = figures.ttft(tracked, course.ended)
@@ -51,7 +49,7 @@ def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_byt
         "requestLatencyCensored": figures.histogram_of(latency.censored),
         "itl": figures.histogram_of(itl),
         "tpot": figures.histogram_of(tpot),
-        "interEventGap": load.gaps,
+        "interEventGap": seen.gaps,
     }
     report = PointReport(
         index=point.index,
@@ -67,31 +65,32 @@ def point_report(point: PointPlan, load: ClosedLoop, course: Course, *, most_byt
         ttft=figures.censored_figure(ttft),
         itl=figures.weighted_figure(itl, incomplete),
         tpot=figures.weighted_figure(tpot, incomplete),
-        inter_event_gap=figures.histogram_figure(load.gaps),
+        inter_event_gap=figures.histogram_figure(seen.gaps),
         request_latency=figures.censored_figure(latency),
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
         output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
-        evidence=_evidence(load, course, tracked, counted),
+        evidence=_evidence(seen, course, tracked, counted),
         generator_version=__version__,
     )
-    return _within(most_bytes, report, distributions, series.seconds(records, load.ticks, window, counted))
+    return _within(most_bytes, report, distributions, series.seconds(records, seen.ticks, window, counted))
 
 
-def _evidence(load: ClosedLoop, course: Course, tracked: list[RequestRecord], counted: figures.Tokens) -> Evidence:
+def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted: figures.Tokens) -> Evidence:
+    strain, lag = seen.strain, seen.strain.lag.quantile(99)
     errors = Counter(record.error for record in tracked if record.outcome == "errored")
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
     return Evidence(
         interrupted=course.interrupted,
-        wrong_models=tuple(name for name, _ in load.wrong_models.most_common(MOST_ERROR_TEXTS)),
+        wrong_models=tuple(name for name, _ in seen.wrong_models.most_common(MOST_ERROR_TEXTS)),
         engine_start_before=course.engine_start_before,
         engine_start_after=course.engine_start_after,
         warmup_bound_reached=course.warmup_bound_reached,
         drain_bound_reached=course.drain_bound_reached,
-        replayed=load.replayed,
+        replayed=seen.replayed,
         tokens_per_event=counted.per_event if counted.source == "usage" else None,
         token_source=counted.source,
-        client_cpu_percent=course.client_cpu_percent,
-        loop_lag_p99=course.loop_lag_p99,
+        client_cpu_percent=100 * strain.cpu_seconds / strain.wall_seconds if strain.wall_seconds else None,
+        loop_lag_p99=None if lag is None else lag / 1e6,
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
         finish_reasons=dict(reasons),
     )
