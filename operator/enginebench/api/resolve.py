@@ -12,6 +12,7 @@ from enginebench.api.affinity import Affinity
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.loadplan import PointPlan
 from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
@@ -64,7 +65,7 @@ class ResolvedWorkload:
     extra_body_json: str
     prompt_reuse: Literal["Unique", "AsIs", "Shared"]
     shared_prefix_tokens: int
-    levels: tuple[int, ...]
+    points: tuple[PointPlan, ...]
     duration_seconds: int | None
     max_requests: int | None
     ramp_seconds: int
@@ -164,7 +165,7 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         extra_body_json=request.extra_body_json or "",
         prompt_reuse=kind,
         shared_prefix_tokens=shared.prefix_tokens if shared is not None else 0,
-        levels=levels(spec),
+        points=points(spec),
         duration_seconds=workload.duration_seconds,
         max_requests=workload.max_requests,
         ramp_seconds=workload.ramp_seconds,
@@ -172,10 +173,13 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
     )
 
 
-def levels(spec: BenchmarkRunSpec) -> tuple[int, ...]:
-    """Simultaneous users of each load point, in order."""
+def points(spec: BenchmarkRunSpec) -> tuple[PointPlan, ...]:
+    """The load points of each target, in order. A point's index is its place in here: unique within a target."""
     concurrency = spec.workload.load.concurrency
-    return tuple(concurrency.levels) if concurrency is not None else ()
+    return tuple(
+        PointPlan(index=index, concurrency=level)
+        for index, level in enumerate(concurrency.levels if concurrency is not None else ())
+    )
 
 
 def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from enginebench.api import loadplan, resolve
-from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SamplingPlan, SyntheticRows
+from enginebench.api.loadplan import DatasetPlan, LoadPlan, RequestPlan, SamplingPlan, SyntheticRows
 from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, InlineRow, Target
 from enginebench.cluster import labels, payload
 from enginebench.cluster.api import Obj
@@ -189,7 +189,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
         "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
         "point_bytes": min(
-            MOST_POINT_BYTES, max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.levels)))
+            MOST_POINT_BYTES, max(LEAST_POINT_BYTES, DATA_BYTES // max(1, len(spec.targets) * len(workload.points)))
         ),
     }
     request = RequestPlan(
@@ -214,8 +214,8 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         pull_model=engine.pulls_model,
         simulated=target.simulated is not None,
         request=request,
-        points=tuple(PointPlan(index=index, concurrency=workload.levels[index]) for index in create.points),
-        points_total=len(workload.levels),
+        points=tuple(workload.points[index] for index in create.points),
+        points_total=len(workload.points),
         **common,
     )
 

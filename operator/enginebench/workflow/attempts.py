@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from enginebench.api.resolve import levels, longest_point_seconds, timeouts
+from enginebench.api.resolve import longest_point_seconds, points, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, EngineStatus, PointStatus, Target
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
@@ -65,7 +65,7 @@ class Draft:
 def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: ActiveTime) -> Draft:
     """The target, with what has become known of its newest attempt."""
     assert seen.spec is not None  # a target comes from a spec
-    planned = tuple(range(len(levels(seen.spec))))
+    planned = tuple(point.index for point in points(seen.spec))
     mine = tuple(row for row in rows if row.target == spec.name)
     target = view(seen, spec, mine, planned, timeouts(seen.spec), active.since, longest_point_seconds(seen.spec))
     attempts = tuple(target.status.attempts or ())

@@ -88,7 +88,11 @@ def test_workload_where_nothing_is_said() -> None:
     assert load.api == "ChatCompletions"
     assert (load.temperature, load.top_p, load.repetition_penalty, load.seed) == (0.0, 1.0, 1.0, 0)
     assert (load.prompt_reuse, load.ramp_seconds, load.warmup_max_seconds) == ("Unique", 10, 120)
-    assert (load.levels, load.duration_seconds, load.max_requests) == ((1, 8, 64), 60, None)
+    assert (tuple(point.concurrency for point in load.points), load.duration_seconds, load.max_requests) == (
+        (1, 8, 64),
+        60,
+        None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from enginebench.api.resolve import levels
+from enginebench.api.resolve import points
 from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
@@ -128,7 +128,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
 
 
 def _points_planned(seen: Observed) -> int:
-    return len(seen.spec.targets) * len(levels(seen.spec)) if seen.spec is not None else 0
+    return len(seen.spec.targets) * len(points(seen.spec)) if seen.spec is not None else 0
 
 
 def _percentiles(figure: Figure) -> PercentileStatus | None:
