@@ -22,6 +22,10 @@ from enginebench.results.record import RequestRecord
 CONNECT_SECONDS = 10.0
 MAX_ERROR_BODY_BYTES = 8192
 MAX_ERROR_TEXT = 200
+MAX_WORD = 256
+"""Of a finish reason as the server gives it: it goes into the report."""
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding says of bytes that are not what they should be."""
 
 SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
 _HTTP_OK = 200
@@ -143,11 +147,20 @@ class Connection(asyncio.Protocol):
         if at < 0 or event.startswith(_QUOTE, at + len(self._content)) or self._unfinished not in event:
             self._unusual_event(event)
             return
-        self._content_event()
+        self._output_event()
 
-    def _content_event(self) -> None:
+    def _output_event(self) -> None:
         record, now = self._record, self._now
         assert record is not None
+        if record.first_output:  # asked instead of `events`: one question for both first times
+            self._listener.gap(now - record.last)
+            record.last = now
+            record.events += 1
+        else:
+            record.first_output = now
+            self._content_event(record, now)
+
+    def _content_event(self, record: RequestRecord, now: int) -> None:
         if record.events:
             self._listener.gap(now - record.last)
         else:
@@ -162,7 +175,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             meaning = self._route.decode(event)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._error = self._error or f"an event is not understood ({error}): {event[:80]!r}"
             return
         record = self._record
@@ -171,10 +184,12 @@ class Connection(asyncio.Protocol):
             self._error = meaning.error
         if meaning.model:
             self._listener.served_by(meaning.model)
-        if meaning.content:
-            self._content_event()
+        if meaning.output:
+            self._output_event()
+        elif meaning.reasoning:
+            self._content_event(record, self._now)
         if meaning.finish_reason:
-            self._finish_reason = sys.intern(meaning.finish_reason)  # one string for all records
+            self._finish_reason = sys.intern(meaning.finish_reason[:MAX_WORD])  # one string for all records
         if meaning.output_tokens is not None:
             record.output_tokens = meaning.output_tokens
         if meaning.prompt_tokens is not None:
@@ -182,7 +197,7 @@ class Connection(asyncio.Protocol):
 
     def _collect_error(self, piece: bytes) -> None:
         if len(self._error_body) < MAX_ERROR_BODY_BYTES:
-            self._error_body += piece
+            self._error_body = (self._error_body + piece)[:MAX_ERROR_BODY_BYTES]
 
     def _response_ended(self) -> None:
         if self._status == _HTTP_OK:
@@ -252,7 +267,7 @@ def _words(body: bytes) -> str:
     """The message of an error response: a JSON `error`, `message` or `detail`, else its text."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return " ".join(body.decode("utf-8", "replace").split())[:MAX_ERROR_TEXT]
     if isinstance(document, dict):
         for name in ("error", "message", "detail"):

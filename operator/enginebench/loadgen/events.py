@@ -43,7 +43,8 @@ class _Lines:
 
 
 class SseSplitter:
-    """Server-sent events (WHATWG HTML, section 9.2): the data of each; comments and other fields are passed over.
+    """Server-sent events (WHATWG HTML, section 9.2): the data of each; comments, other fields and events without
+    data are passed over. Lines end with LF or CRLF; no engine sends a lone CR.
 
     A line that is a bare JSON object counts as an event too: servers that fail in the middle of a stream write one.
     """
@@ -59,7 +60,7 @@ class SseSplitter:
         """A piece of the body."""
         end = piece.find(b"\n")
         if (
-            end == len(piece) - 2  # the usual case: one piece is one event, `data: …` and an empty line
+            6 < end == len(piece) - 2  # noqa: PLR2004  # the usual case: the piece is one event, `data: …` and its end
             and piece.endswith(b"\n\n")
             and piece.startswith(b"data: ")
             and not self._data
@@ -80,7 +81,8 @@ class SseSplitter:
             self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
         elif not line and self._data:
             data, self._data = b"\n".join(self._data), []
-            self._event(data)
+            if data:
+                self._event(data)
         elif line.startswith(b"{"):
             self._event(line)
 

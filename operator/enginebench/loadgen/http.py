@@ -102,7 +102,7 @@ class ResponseParser:
         end = data.find(b"\r\n", at)
         if end < 0:
             return self._wait(data, at, MAX_CHUNK_LINE_BYTES, "chunk size")
-        size = _number(data[at:end].partition(b";")[0].strip(), 16, _HEX)
+        size = _number(data[at:end].partition(b";")[0].strip(b" \t"), 16, _HEX)
         start = end + 2
         if not size:
             self._state = self._trailer
@@ -178,7 +178,8 @@ def parse_head(text: bytes) -> Head:
         name, colon, value = line.partition(":")
         if not colon:
             raise ProtocolError(f"not a header: {line[:80]!r}")
-        headers[name.lower()] = value.strip()
+        name, value = name.lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, section 5.2
     connection = headers.get("connection", "").lower()
     keep_alive = "close" not in connection and (version != "HTTP/1.0" or "keep-alive" in connection)
     return Head(int(status), headers, keep_alive)

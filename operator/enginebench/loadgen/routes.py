@@ -6,7 +6,7 @@ which cannot be fooled by text: within a JSON string every quote is escaped, so 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,16 +20,29 @@ class _Lenient(msgspec.Struct, frozen=True, rename=None):
     """Part of an event: fields that are not listed are skipped without being built."""
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Usage(_Lenient, frozen=True):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+
+
+class _Function(_Lenient, frozen=True):
+    name: str | None = None
+    arguments: Any = None
+    """A piece of JSON text (OpenAI) or an object (Ollama)."""
+
+
+class _ToolCall(_Lenient, frozen=True):
+    function: _Function | None = None
 
 
 class _Delta(_Lenient, frozen=True):
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[JsonObject] | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class _Choice(_Lenient, frozen=True):
@@ -48,7 +61,7 @@ class _OpenAiEvent(_Lenient, frozen=True):
 class _OllamaMessage(_Lenient, frozen=True):
     content: str = ""
     thinking: str = ""
-    tool_calls: list[JsonObject] | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class _OllamaEvent(_Lenient, frozen=True):
@@ -58,8 +71,8 @@ class _OllamaEvent(_Lenient, frozen=True):
     thinking: str = ""
     done: bool = False
     done_reason: str = ""
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
+    prompt_eval_count: _Count | None = None
+    eval_count: _Count | None = None
     error: Any = None
 
 
@@ -67,8 +80,9 @@ class _OllamaEvent(_Lenient, frozen=True):
 class Meaning:
     """A decoded event."""
 
-    content: bool = False
-    """Text, reasoning, or a tool call with a name or arguments."""
+    output: bool = False
+    """It has text, or a tool call with a name or arguments."""
+    reasoning: bool = False
     finish_reason: str = ""
     """Why the answer ended, in the event that says so."""
     prompt_tokens: int | None = None
@@ -84,7 +98,7 @@ class Route:
     path: str
     splitter: Callable[[EventSink], Splitter]
     content: bytes
-    """Stands directly before an event's text."""
+    """Stands directly before an event's text, which is output and not reasoning."""
     unfinished: bytes
     """Stands in every event but the last."""
     decode: Callable[[bytes], Meaning]
@@ -101,24 +115,24 @@ def error_text(error: object) -> str:
     return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
-def _says(tool_calls: list[JsonObject] | None) -> bool:
-    functions = [call.get("function") or {} for call in tool_calls or ()]
-    return any(function.get("name") or function.get("arguments") for function in functions)
+def _says(tool_calls: list[_ToolCall] | None) -> bool:
+    return any(call.function and (call.function.name or call.function.arguments) for call in tool_calls or ())
 
 
 def _decode_openai(event: bytes) -> Meaning:
     decoded = _openai.decode(event)
-    if decoded.error is not None:
+    if decoded.error:  # some send `"error":""` with every event
         return Meaning(error=error_text(decoded.error), model=decoded.model)
-    content, finish_reason = False, ""
+    output, reasoning, finish_reason = False, False, ""
     for choice in decoded.choices:
         delta = choice.delta or _NO_DELTA
-        content = content or bool(choice.text or delta.content or delta.reasoning or delta.reasoning_content)
-        content = content or _says(delta.tool_calls)
+        output = output or bool(choice.text or delta.content) or _says(delta.tool_calls)
+        reasoning = reasoning or bool(delta.reasoning or delta.reasoning_content)
         finish_reason = finish_reason or choice.finish_reason or ""
     usage = decoded.usage or _NO_USAGE
     return Meaning(
-        content=content,
+        output=output,
+        reasoning=reasoning,
         finish_reason=finish_reason,
         prompt_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
@@ -128,12 +142,12 @@ def _decode_openai(event: bytes) -> Meaning:
 
 def _decode_ollama(event: bytes) -> Meaning:
     decoded = _ollama.decode(event)
-    if decoded.error is not None:
+    if decoded.error:  # some send `"error":""` with every event
         return Meaning(error=error_text(decoded.error), model=decoded.model)
     message = decoded.message or _NO_MESSAGE
     return Meaning(
-        content=bool(decoded.response or decoded.thinking or message.content or message.thinking)
-        or _says(message.tool_calls),
+        output=bool(decoded.response or message.content) or _says(message.tool_calls),
+        reasoning=bool(decoded.thinking or message.thinking),
         finish_reason=(decoded.done_reason or "stop") if decoded.done else "",
         prompt_tokens=decoded.prompt_eval_count,
         output_tokens=decoded.eval_count,

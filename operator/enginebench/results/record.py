@@ -16,6 +16,8 @@ class RequestRecord:
     """Started in the window: it belongs to the population of latencies."""
     first: int = 0
     """Its first event with content arrived."""
+    first_output: int = 0
+    """Its first event with content that is not reasoning arrived."""
     last: int = 0
     """Its last event with content arrived."""
     end: int = 0

@@ -129,6 +129,8 @@ def test_bytes_after_the_end_spoil_the_connection_but_not_the_response() -> None
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "transfer-encoding gzip, chunked"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not a length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1_0\r\n\r\n", "not a length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "not a length: b'1, 2'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: identity\r\n\r\n", "compressed"),
         (chunked([])[:-5] + b"xyz\r\n", "not a length: b'xyz'"),
         (chunked([])[:-5] + b"1_0\r\n", "not a length"),
         (chunked([])[:-5] + b"\r\n", "not a length"),
