@@ -6,7 +6,7 @@ it into what comes off the socket.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -94,14 +94,21 @@ def some(api: str, seed: int, many: int) -> Iterator[Shape]:
     """So many shapes of a route, the same for the same seed."""
     random = Random(seed)  # noqa: S311  # no secret
     for _ in range(many):
-        deltas = tuple((random.choice(KINDS), random.choice(TEXTS)) for _ in range(random.randrange(5)))
-        flags = ("done_mark", "comments", "crlf", "spaced", "merged", "trailers")
-        yield replace(
-            Shape(api, deltas, random.choice(ROLES), random.choice(USAGES), random.choice(ERRORS)),
+        yield Shape(
+            api,
+            tuple((random.choice(KINDS), random.choice(TEXTS)) for _ in range(random.randrange(5))),
+            role=random.choice(ROLES),
+            usage=random.choice(USAGES),
+            error=random.choice(ERRORS),
             tokens=random.randrange(500),
             last_text=random.choice(("", "end")),
+            done_mark=random.random() < 0.5,
+            comments=random.random() < 0.5,
+            crlf=random.random() < 0.5,
+            spaced=random.random() < 0.5,
+            merged=random.random() < 0.5,
             framing=random.choice(FRAMINGS),
-            **{flag: random.random() < 0.5 for flag in flags},
+            trailers=random.random() < 0.5,
         )
 
 

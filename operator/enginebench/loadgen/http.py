@@ -173,7 +173,7 @@ def parse_head(text: bytes) -> Head:
     status = rest[:3]
     if not version.startswith("HTTP/1.") or not (status.isascii() and status.isdigit()) or rest[3:4].strip():
         raise ProtocolError(f"not an HTTP/1.1 response: {lines[0][:80]!r}")
-    headers = {}
+    headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         if not colon:
