@@ -67,6 +67,11 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
 	@$(PYTEST) -v tests/cluster tests/engines
 
+# ---- the load generator, measured
+
+bench-loadgen: $(VENV) ## Our load generator against a server of known timing; QUICK=1: 10 s at 64, 256 and 512 streams
+	@PYTHONPATH=operator $(PY) -m bench.loadgen $(if $(filter-out 0,$(QUICK)),--streams 64,256,512 --seconds 10)
+
 # ---- quality
 
 lint: $(VENV) ## ruff, mypy, the layers, the generated CRD
@@ -114,4 +119,4 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama \
-  test test-unit test-simulation test-cluster lint fmt lock
+  test test-unit test-simulation test-cluster bench-loadgen lint fmt lock

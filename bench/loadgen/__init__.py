@@ -1,0 +1,1 @@
+"""Load generators side by side against the reference server: `make bench-loadgen`."""

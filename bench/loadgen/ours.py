@@ -1,0 +1,90 @@
+"""EngineBench's own load generator, driven as the operator drives it: a plan in, frames out."""
+
+import os
+import sys
+from pathlib import Path
+
+import enginebench
+from bench.loadgen.rows import TOKENS, Reported
+from bench.loadgen.tool import Sign, Task
+from enginebench.api import loadplan
+from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
+from enginebench.results.frames import Decoder
+from enginebench.results.messages import Censored, End, Failure, PointReport, Progress
+
+OPERATOR = Path(enginebench.__file__).resolve().parent.parent
+ROWS = 500
+PROMPT_TOKENS = 64
+RAMP_SECONDS = 2
+
+
+class Ours:
+    """One point; the truth is that of its window."""
+
+    name = "enginebench"
+    version = enginebench.__version__
+    settings = ""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        self._point: PointReport | None = None
+        self._begun = False
+        self._failure = ""
+
+    def command(self, task: Task) -> list[str]:
+        """Writes the plan, too."""
+        self.__init__()  # type: ignore[misc]  # nothing of the run before
+        plan = LoadPlan(
+            run_uid="bench",
+            target="bench",
+            attempt=1,
+            url=task.url,
+            dialect="openai",
+            model=task.model,
+            dataset=DatasetPlan(synthetic=SyntheticRows(rows=ROWS, prompt_tokens=PROMPT_TOKENS, output_tokens=TOKENS)),
+            request=RequestPlan(api="ChatCompletions", max_output_tokens=TOKENS),
+            points=(PointPlan(index=0, concurrency=task.streams),),
+            duration_seconds=task.seconds,
+            ramp_seconds=RAMP_SECONDS,
+        )
+        file = task.folder / "plan.json"
+        file.write_bytes(loadplan.encode(plan))
+        return [sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file)]
+
+    def environment(self, task: Task) -> dict[str, str]:  # noqa: ARG002  # Tool's signature
+        return {**os.environ, "PYTHONPATH": str(OPERATOR)}
+
+    def sign(self, line: bytes) -> Sign:
+        spoken = self._decoder.feed(line)
+        match spoken.message if spoken else None:
+            case Progress(stage="Loading") if not self._begun:
+                self._begun = True
+                return "begin"
+            case PointReport() as point:
+                self._point = point
+                return "take"
+            case Failure() as failure:
+                self._failure = failure.message
+            case End():
+                return "end"
+        return ""
+
+    def report(self, task: Task) -> Reported:  # noqa: ARG002  # Tool's signature
+        if self._point is None:
+            raise ValueError(self._failure or "it measured no point")
+        point = self._point
+        return Reported(
+            tokens_per_second=point.output_tokens_per_second,
+            ttft_p50=_number(point.ttft.p50),
+            ttft_p99=_number(point.ttft.p99),
+            itl_p50=_number(point.itl.p50),
+            itl_p99=_number(point.itl.p99),
+            gap_p50=_number(point.inter_event_gap.p50),
+            gap_p99=_number(point.inter_event_gap.p99),
+            requests=point.requests.succeeded,
+            errors=point.requests.errored,
+        )
+
+
+def _number(value: float | Censored | None) -> float | None:
+    return value.at_least if isinstance(value, Censored) else value

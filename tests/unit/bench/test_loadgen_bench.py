@@ -1,0 +1,123 @@
+"""The side-by-side bench: what it looks at from outside, what it asks of our own generator, and one short real run."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import reference
+from bench.loadgen.ours import Ours
+from bench.loadgen.rows import Load, Reported, Row, ideal
+from bench.loadgen.runner import measure
+from bench.loadgen.table import HEAD, table
+from bench.loadgen.targets import checks
+from bench.loadgen.tree import Tree
+from bench.loadgen.watch import Look, steady_part
+from bench.reference import Quantiles, Truth
+
+
+def truth(ttft_p99: float = 50.1, itl_p99: float = 10.0) -> Truth:
+    def figure(p99: float) -> Quantiles:
+        return Quantiles(count=1000, p50=p99, p99=p99)
+
+    return Truth(
+        started=9, finished=9, stopped_early=0, tokens=9, tokens_ever=9, stalled_writes=0, dropped_samples=0,
+        first_arrival_unix=1.0, seconds=9.0, ttft=figure(ttft_p99), gap=figure(10.0), itl=figure(itl_p99),
+        latency=figure(1320.0), lateness=figure(0.1),
+    )  # fmt: skip
+
+
+def row(streams: int = 256, **reported: float) -> Row:
+    said = {"tokens_per_second": ideal(streams), "ttft_p50": 50.0, "ttft_p99": 51.0, "itl_p99": 10.1, **reported}
+    return Row(
+        tool="enginebench",
+        version="1",
+        mode="one core",
+        streams=streams,
+        reported=msgspec.convert(said, Reported),
+        truth=truth(),
+        load=Load(start_up_seconds=0.2, tokens_per_second=24000.0, cpu_per_1000_tokens=0.01, memory_bytes=30_000_000),
+    )
+
+
+def test_the_ideal() -> None:
+    assert ideal(256) == pytest.approx(24_824, abs=1)  # a request takes 50 ms and 127 times 10 ms
+
+
+def test_all_bounds_are_looked_at() -> None:
+    found = list(checks([row(64), row(256), row(512)]))
+    assert len(found) == 10
+    assert all(check.kept for check in found)
+
+
+@pytest.mark.parametrize(
+    ("streams", "reported", "missed"),
+    [
+        (256, {"ttft_p99": 53.2}, ["TTFT P99 at 256"]),
+        (256, {"itl_p99": 7.9}, ["ITL P99 at 256"]),
+        (256, {"tokens_per_second": 24_600}, ["TPS at 256"]),
+        (512, {"ttft_p99": 55.2}, ["TTFT P99 at 512"]),
+        (512, {"ttft_p99": 70.0}, ["TTFT P99 at 512", "TTFT P99 at 49648 tokens/s"]),
+        (512, {"tokens_per_second": 48_600}, ["TPS at 512"]),
+    ],
+)
+def test_a_bound_that_is_missed_is_told(streams: int, reported: dict[str, float], missed: list[str]) -> None:
+    found = [check for check in checks([row(streams, **reported)]) if not check.kept]
+    assert [check.what.startswith(start) for check, start in zip(found, missed, strict=True)] == [True] * len(missed)
+    assert all(str(check).startswith("MISS") for check in found)
+
+
+def test_without_a_report_nothing_is_kept() -> None:
+    without = msgspec.structs.replace(row(), reported=None, problem="it fell over")
+    found = next(iter(checks([without])))
+    assert not found.kept
+    assert "it fell over" in str(found)
+
+
+def test_the_table_has_a_cell_for_every_head() -> None:
+    failed = msgspec.structs.replace(row(), reported=None, problem="it fell | over")
+    lines = [line for line in table([row(), failed], "one core") if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {HEAD.count("|")}
+
+
+def test_the_steady_part_leaves_out_start_and_end() -> None:
+    tokens = [0, 0, 0, 50, 150, 250, 350, 450, 550, 600, 600, 600]
+    looks = [Look(float(at), count, 0.0) for at, count in enumerate(tokens)]
+    assert [look.at for look in steady_part(looks)] == [6.0, 7.0]
+    assert steady_part(looks[:3]) == []
+
+
+def test_a_tree_counts_children_and_the_dead() -> None:
+    burn = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
+    code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn + 'input()'!r}])\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True, text=True
+    ) as process:
+        tree = Tree(process.pid)
+        while tree.cpu_seconds() < 0.3:
+            assert process.poll() is None
+        assert tree.memory_bytes() > 4_000_000
+        before = tree.cpu_seconds()
+        process.communicate("\n\n", timeout=60)
+        assert tree.cpu_seconds() >= before
+        assert tree.memory_bytes() == 0
+
+
+@pytest.mark.skipif(not any(map(shutil.which, reference.COMPILERS)), reason="no C compiler here")
+def test_a_short_run_of_our_own(tmp_path: Path) -> None:
+    with reference.running(reference.build()) as server:
+        found = measure(Ours(), server, tmp_path / "run", tmp_path, streams=4, seconds=3, mode="best")
+    assert found.problem == ""
+    assert found.reported is not None
+    assert found.truth is not None
+    assert found.reported.requests >= 8
+    assert found.truth.finished >= found.reported.requests - 4
+    assert found.reported.ttft_p50 is not None
+    assert found.reported.ttft_p50 >= found.truth.ttft.min
+    assert found.truth.tokens == pytest.approx(128 * found.truth.finished, abs=8 * 128)
+    assert found.load.start_up_seconds is not None
+    assert found.load.start_up_seconds > 0
+    assert found.load.memory_bytes > 5_000_000
