@@ -1,5 +1,10 @@
 """Whole runs that succeed: the rehearsal of the demo, vLLM's pod, and a real Ollama."""
 
+import csv
+import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -104,6 +109,17 @@ def test_the_rehearsal(namespace: Namespace) -> None:
     assert "Completed" in events or "Succeeded" in events, events
 
 
+def export(namespace: Namespace, run: str, *options: str) -> str:
+    """What `enginebench export` writes, with the kubeconfig of the cluster."""
+    return subprocess.run(
+        [sys.executable, "-m", "enginebench", "export", run, "--namespace", namespace.name, *options],
+        env={**os.environ, "KUBECONFIG": str(namespace.cluster.kubeconfig)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
 def test_results_can_be_fetched_and_are_what_the_status_says(namespace: Namespace) -> None:
     namespace.apply(benchmark("run", levels=[1, 2]))
     status = namespace.wait_finished("run")
@@ -119,6 +135,13 @@ def test_results_can_be_fetched_and_are_what_the_status_says(namespace: Namespac
         assert point["requests"]["succeeded"] == report.requests.succeeded
         assert point["requestsPerSecond"] == pytest.approx(report.requests_per_second, rel=1e-3)
         assert report.histograms.keys() >= {"ttft", "itl"}
+    exported = json.loads(export(namespace, "run"))
+    assert exported["run"]["status"]["points"] == status["points"]
+    assert [point["report"]["concurrency"] for point in exported["points"]] == [1, 2]
+    table = list(csv.DictReader(export(namespace, "run", "--format", "csv").splitlines()))
+    assert [float(row["requests_per_second"]) for row in table] == [
+        point["report"]["requestsPerSecond"] for point in exported["points"]
+    ]
     namespace.kubectl("delete", "bmr", "run")
     eventually(lambda: not namespace.objects() - namespace.ours, within=60, what="the results gone with the run")
 

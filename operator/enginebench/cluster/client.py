@@ -12,7 +12,12 @@ from typing import Self
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from enginebench.api.v1alpha1 import GROUP, PLURAL, VERSION
 from enginebench.cluster.api import ApiError, Kind, Obj, Unavailable
@@ -62,6 +67,12 @@ async def configuration() -> Configuration:
             client_configuration=config, persist_config=False
         )
     return config
+
+
+def current_namespace() -> str:
+    """The namespace of the kubeconfig's context; `default` where it names none. ConfigException without a kubeconfig."""
+    _, context = list_kube_config_contexts()  # type: ignore[no-untyped-call]  # untyped library
+    return str(context["context"].get("namespace") or "default")
 
 
 class Client:

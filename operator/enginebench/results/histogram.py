@@ -9,6 +9,7 @@ count of samples beside them, and cost the load pod start-up time and, a record,
 """
 
 import zlib
+from collections.abc import Iterator
 from typing import Self
 
 from enginebench.results import varint
@@ -88,6 +89,12 @@ class Histogram:
                 return max(self.minimum, min(self.maximum, _middle(index)))
         raise AssertionError("the buckets hold less than their weight")
 
+    def buckets(self) -> Iterator[tuple[int, int, int]]:
+        """(from, below, weight) of each bucket that holds something, nanoseconds, in order."""
+        for index, weight in enumerate(self._buckets):
+            if weight:
+                yield _start(index), _start(index + 1), weight
+
     def to_bytes(self) -> bytes:
         """Compact and self-describing: scheme, totals, then (distance to the last bucket, weight) of each one used."""
         numbers = [self.samples, self.weight, self.total, self.minimum + 1, self.maximum + 1]
@@ -126,4 +133,9 @@ def _middle(index: int) -> int:
     if index < _EXACT:
         return index
     shift = (index >> 7) - 1
-    return ((128 + (index & 127)) << shift) + ((1 << shift) >> 1)
+    return _start(index) + ((1 << shift) >> 1)
+
+
+def _start(index: int) -> int:
+    """The smallest value that counts in the bucket."""
+    return index if index < _EXACT else (128 + (index & 127)) << ((index >> 7) - 1)

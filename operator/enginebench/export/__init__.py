@@ -1,0 +1,1 @@
+"""`enginebench export`: a run's results as files for other programs."""

@@ -1,0 +1,72 @@
+"""The whole run as one JSON document: the object, and of each point all figures, distributions and series."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from enginebench import __version__
+from enginebench.export.run import Point, Run
+from enginebench.results import series
+from enginebench.results.histogram import Histogram
+from enginebench.results.messages import PointReport
+
+FORMAT = "enginebench.dev/export/v1"
+"""Named in the document; another layout gets another name."""
+
+JsonObject = dict[str, Any]
+
+
+def document(run: Run) -> JsonObject:
+    """`{format, enginebenchVersion, run: {metadata, spec, status}, points: [{row, report, distributions, series}]}`."""
+    metadata = run.object["metadata"]
+    kept = ("name", "namespace", "uid", "generation", "creationTimestamp", "labels", "annotations")
+    return {
+        "format": FORMAT,
+        "enginebenchVersion": __version__,
+        "run": {
+            "metadata": {key: metadata[key] for key in kept if key in metadata},
+            "spec": run.object["spec"],
+            "status": run.object.get("status") or {},
+        },
+        "points": [_point(point) for point in run.points],
+    }
+
+
+def as_json(run: Run) -> bytes:
+    """The document, indented."""
+    return msgspec.json.format(msgspec.json.encode(document(run)), indent=2) + b"\n"
+
+
+def _point(point: Point) -> JsonObject:
+    if point.report is None:
+        return {"row": point.row}
+    report = msgspec.to_builtins(msgspec.structs.replace(point.report, histograms={}, series=b""))
+    return {
+        "row": point.row,
+        "report": report,
+        "distributions": {name: _distribution(data) for name, data in sorted(point.report.histograms.items())},
+        "series": _series(point.report),
+    }
+
+
+def _distribution(data: bytes) -> Mapping[str, Any]:
+    """Durations with their weights: `buckets` are [from, below, weight] in nanoseconds. What is no such histogram
+    is handed on as it is stored."""
+    try:
+        histogram = Histogram.from_bytes(data)
+    except ValueError:
+        return {"encoded": base64.b64encode(data).decode()}
+    return {
+        "samples": histogram.samples,
+        "weight": histogram.weight,
+        "totalNanoseconds": histogram.total,
+        "minimumNanoseconds": histogram.minimum,
+        "maximumNanoseconds": histogram.maximum,
+        "buckets": [list(bucket) for bucket in histogram.buckets()],
+    }
+
+
+def _series(report: PointReport) -> JsonObject | None:
+    return msgspec.to_builtins(series.decode(report.series)) if report.series else None

@@ -1,0 +1,191 @@
+"""A stored run as JSON, CSV and parquet, from the API server to the file."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars
+import pytest
+
+from enginebench.cluster import labels
+from enginebench.cluster.payload import KEY, digest, packed
+from enginebench.export import document, main, table
+from enginebench.export.run import Run, read
+from enginebench.results import messages, series
+from enginebench.results.histogram import Histogram
+from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
+from enginebench.results.series import Second
+from enginebench.workflow.observed import ReceivedPoint
+
+UID = "8f1c"
+MS = 1_000_000
+
+
+def histogram(*milliseconds: float) -> Histogram:
+    made = Histogram()
+    for value in milliseconds:
+        made.record(round(value * MS))
+    return made
+
+
+def report(index: int, **changes: Any) -> PointReport:
+    figure = Figure(count=3, p50=10.0, p90=20.0, p95=20.0, p99=20.0, mean=13.0)
+    members: dict[str, Any] = {
+        "index": index,
+        "concurrency": 4,
+        "started_at": 100.0,
+        "ended_at": 160.0,
+        "window_seconds": 60.0,
+        "requests": RequestCounts(succeeded=3, incomplete=1),
+        "requests_per_second": 0.05,
+        "output_tokens_per_second": 1.5,
+        "ttft": Figure(count=4, p50=10.0, p90=Censored(at_least=60000.0), p99=Censored(at_least=60000.0), censored=1),
+        "itl": figure,
+        "tpot": figure,
+        "inter_event_gap": figure,
+        "request_latency": figure,
+        "evidence": Evidence(),
+        "histograms": {"itl": histogram(10, 10, 20).to_bytes()},
+        "series": series.encode(series.coarsen([Second(in_flight=4, events=7)], 1)),
+    }
+    return PointReport(**{**members, **changes})
+
+
+def config_map(point: PointReport, target: str = "vllm", attempt: int = 1) -> dict[str, Any]:
+    received = ReceivedPoint(report=point, payload=messages.encode(point))
+    return {
+        "metadata": {
+            "name": f"{target}-{point.index}",
+            "labels": {labels.TARGET: target, labels.ATTEMPT: str(attempt), labels.RUN_UID: UID},
+            "annotations": {labels.SHA256: digest(received)},
+        },
+        "binaryData": {KEY: packed(received)},
+    }
+
+
+ROWS = [
+    {"target": "vllm", "attempt": 1, "index": 0, "validity": "Limited", "reasons": ["Censored", "TooFewSamples"]},
+    {"target": "vllm", "attempt": 1, "index": 1, "validity": "Valid", "message": 'said "no"\nthen, yes'},
+    {"target": "vllm", "attempt": 1, "index": 2, "validity": "Skipped"},
+]
+
+
+class Server:
+    """What the API server holds: the run, and its data."""
+
+    def __init__(self, *data: dict[str, Any]) -> None:
+        self.run = {
+            "metadata": {"name": "r", "namespace": "n", "uid": UID, "managedFields": [{}]},
+            "spec": {"targets": []},
+            "status": {"points": ROWS},
+        }
+        self.data = {item["metadata"]["name"]: item for item in data}
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        if kind == "BenchmarkRun":
+            return self.run if (namespace, name) == ("n", "r") else None
+        return self.data.get(name)
+
+    async def list(self, kind: str, namespace: str, *, labels: str = "", fields: str = "") -> list[dict[str, Any]]:
+        assert (kind, namespace) == ("ConfigMap", "n")
+        assert f"run-uid={UID}" in labels
+        return [{"metadata": item["metadata"]} for item in self.data.values()]
+
+
+async def exported(*data: dict[str, Any]) -> Run:
+    run = await read(Server(*data), "n", "r")  # type: ignore[arg-type]  # of the API only what is read
+    assert run is not None
+    return run
+
+
+@pytest.fixture
+async def run() -> Run:
+    return await exported(config_map(report(1)), config_map(report(0)))
+
+
+async def test_no_such_run() -> None:
+    assert await read(Server(), "n", "other") is None  # type: ignore[arg-type]  # of the API only what is read
+
+
+async def test_what_cannot_be_read_is_named_and_what_was_skipped_is_not() -> None:
+    damaged = config_map(report(1))
+    damaged["metadata"]["annotations"][labels.SHA256] = "0" * 64
+    run = await exported(config_map(report(0)), damaged)
+    assert run.missing == ["vllm, load point 1, attempt 1"]
+
+
+async def test_a_row_gets_the_data_of_its_own_attempt() -> None:
+    run = await exported(config_map(report(0, output_tokens_per_second=9.0), attempt=2), config_map(report(0)))
+    assert run.points[0].report == report(0)
+
+
+def test_json_has_everything(run: Run) -> None:
+    told = json.loads(document.as_json(run))
+    assert told["format"] == "enginebench.dev/export/v1"
+    assert told["run"]["metadata"] == {"name": "r", "namespace": "n", "uid": UID}
+    assert told["run"]["status"]["points"] == ROWS
+    first, second, skipped = told["points"]
+    assert (first["row"], second["row"], skipped) == (ROWS[0], ROWS[1], {"row": ROWS[2]})
+    assert first["report"]["ttft"]["p99"] == {"atLeast": 60000.0}
+    assert first["report"]["outputTokensPerSecond"] == 1.5
+    itl = first["distributions"]["itl"]
+    assert (itl["samples"], itl["totalNanoseconds"], itl["maximumNanoseconds"]) == (3, 40 * MS, 20 * MS)
+    [ten, twenty] = itl["buckets"]
+    assert ten[0] <= 10 * MS < ten[1]
+    assert twenty[0] <= 20 * MS < twenty[1]
+    assert (ten[2], twenty[2]) == (2, 1)
+    assert first["series"]["inFlight"] == [4]
+    assert first["series"]["events"] == [7]
+
+
+def test_what_is_no_histogram_is_handed_on(run: Run) -> None:
+    odd = Run(run.object, [type(run.points[0])(ROWS[0], report(0, histograms={"x": b"?"}, series=b""))])
+    told = json.loads(document.as_json(odd))
+    assert told["points"][0]["distributions"] == {"x": {"encoded": "Pw=="}}
+    assert told["points"][0]["series"] is None
+
+
+def test_csv_has_a_row_a_point_and_says_what_is_a_lower_bound(run: Run) -> None:
+    first, second, skipped = csv.DictReader(io.StringIO(table.as_csv(run).decode()))
+    assert (first["run"], first["target"], first["index"], first["validity"]) == ("r", "vllm", "0", "Limited")
+    assert first["reasons"] == "Censored TooFewSamples"
+    assert (first["ttft_p50_ms"], first["ttft_p50_is_lower_bound"]) == ("10.0", "False")
+    assert (first["ttft_p99_ms"], first["ttft_p99_is_lower_bound"]) == ("60000.0", "True")
+    assert (first["requests_succeeded"], first["requests_incomplete"]) == ("3", "1")
+    assert second["message"] == 'said "no"\nthen, yes'
+    assert (skipped["validity"], skipped["ttft_p50_ms"]) == ("Skipped", "")
+
+
+def test_csv_of_a_run_without_points_is_a_header() -> None:
+    empty = Run({"metadata": {"name": "r", "namespace": "n", "uid": UID}}, [])
+    assert table.as_csv(empty).decode().splitlines() == [",".join(table.FIRST)]
+
+
+def test_parquet_is_the_same_table_with_types(run: Run) -> None:
+    frame = polars.read_parquet(io.BytesIO(table.as_parquet(run)))
+    assert frame.rows(named=True) == table.rows(run)
+    assert frame.schema["ttft_p99_ms"] == polars.Float64
+
+
+def test_the_command_writes_the_file_and_fails_in_words(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def found(namespace: str, name: str) -> Run | str:
+        return run if name == "r" else f"there is no BenchmarkRun {name} in namespace {namespace}"
+
+    monkeypatch.setattr(main, "_read", found)
+    file = tmp_path / "r.csv"
+    assert main.main(["r", "--namespace", "n", "--format", "csv", "--output", str(file)]) == 0
+    assert file.read_bytes() == table.as_csv(run)
+    assert main.main(["x", "--namespace", "n"]) == 1
+    assert "no BenchmarkRun x in namespace n" in capsys.readouterr().err
+
+
+def test_without_a_kubeconfig_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    assert main.main(["r"]) == 1
+    assert "no way to a Kubernetes API server" in capsys.readouterr().err
