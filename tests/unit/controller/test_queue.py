@@ -20,14 +20,19 @@ class Work:
         self.answer: Callable[[int], float | None] = lambda number: None
         self.takes = 0.0
         self.cancelled = 0
+        self.running = self.most_running = 0
 
     async def __call__(self, key: str) -> float | None:
         self.calls.append((key, asyncio.get_running_loop().time()))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
         try:
             await asyncio.sleep(self.takes)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        finally:
+            self.running -= 1
         return self.answer(len(self.calls))
 
     def count(self, key: str = "a") -> int:
@@ -75,26 +80,16 @@ async def test_the_pace_holds_across_an_idle_moment(work: Work) -> None:
     assert second - first >= PACE
 
 
-async def test_keys_do_not_wait_for_each_other(work: Work) -> None:
+@pytest.mark.parametrize(("parallel", "at_once"), [(100, 3), (2, 2), (1, 1)])
+async def test_keys_wait_for_each_other_only_beyond_what_is_allowed(work: Work, parallel: int, at_once: int) -> None:
     work.takes = 0.05
-    work_queue = WorkQueue(work, pace=PACE)
+    work_queue = WorkQueue(work, pace=PACE, parallel=parallel)
     for key in "abc":
         work_queue.add(key)
-    await asyncio.sleep(0.02)
+    for key in "abc":
+        await idle(work_queue, key)
     assert {key for key, _ in work.calls} == {"a", "b", "c"}
-    await work_queue.stop(1)
-
-
-async def test_no_more_passes_at_once_than_allowed(work: Work) -> None:
-    work.takes = 0.03
-    work_queue = WorkQueue(work, pace=PACE, parallel=1)
-    for key in "ab":
-        work_queue.add(key)
-    await asyncio.sleep(0.01)
-    assert len(work.calls) == 1
-    await asyncio.sleep(0.04)
-    assert len(work.calls) == 2
-    await work_queue.stop(1)
+    assert work.most_running == at_once
 
 
 async def test_a_pass_may_ask_for_another(work: Work) -> None:
