@@ -67,6 +67,9 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
 	@$(PYTEST) -v tests/cluster tests/engines
 
+fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or counts wrongly; FUZZ_SECONDS=600
+	@PYTHONPATH=operator:. $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
+
 # ---- the load generator, measured
 
 bench-loadgen: $(VENV) ## Our load generator against a server of known timing; QUICK=1: 10 s at 64, 256 and 512 streams
@@ -119,4 +122,4 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama \
-  test test-unit test-simulation test-cluster bench-loadgen lint fmt lock
+  test test-unit test-simulation test-cluster fuzz bench-loadgen lint fmt lock

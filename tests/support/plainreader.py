@@ -19,8 +19,9 @@ class Reading:
     """All that must be counted of one answer."""
 
     status: int = 0
+    failed: bool = False
     error: str = ""
-    """Words that the error must contain; empty for a success."""
+    """Words that the error of a failed one must contain."""
     indices: list[int] = field(default_factory=list)
     """Which of the stream's events have content, counted from 0."""
     first_output: int | None = None
@@ -42,18 +43,17 @@ def read(api: str, response: bytes) -> Reading:
     try:
         reading.status, body = unframed(response)
     except BrokenError as broken:
-        reading.error = str(broken)
+        _fail(reading, str(broken))
         return reading
     if reading.status != 200:
-        reading.error = f"HTTP {reading.status}: "
+        _fail(reading, f"HTTP {reading.status}: ")
         return reading
-    events = list(sse(body) if api in OPENAI else (line for line in lines(body) if line))
-    for index, event in enumerate(events):
+    for index, event in enumerate(stream_events(api, body)):
         (_read_openai if api in OPENAI else _read_ollama)(index, event, reading)
-    if not reading.error and not reading.indices:
-        reading.error = "the response had no content"
-    elif not reading.error and not reading.finish_reason:
-        reading.error = "the response ended without a finish reason"
+    if not reading.failed and not reading.indices:
+        _fail(reading, "the response had no content")
+    elif not reading.failed and not reading.finish_reason:
+        _fail(reading, "the response ended without a finish reason")
     return reading
 
 
@@ -116,6 +116,11 @@ def _chunks(rest: bytes) -> Iterator[bytes]:
             return
 
 
+def stream_events(api: str, body: bytes) -> list[bytes]:
+    """What the body of a route's answer is made of."""
+    return list(sse(body)) if api in OPENAI else [line for line in lines(body) if line]
+
+
 def lines(body: bytes) -> list[bytes]:
     """Lines that end with LF or CRLF, the last one perhaps without its end."""
     return [line[:-1] if line.endswith(b"\r") else line for line in body.split(b"\n")]
@@ -141,11 +146,11 @@ def _read_openai(index: int, event: bytes, reading: Reading) -> None:
         return
     document = json.loads(event)
     if document.get("error"):
-        reading.error = _words(document["error"])
+        _fail(reading, _words(document["error"]))
         return
     reading.models.append(document.get("model", ""))
     output = reasoning = False
-    for choice in document.get("choices", []):
+    for choice in document.get("choices") or []:
         delta = choice.get("delta") or {}
         output = output or bool(choice.get("text") or delta.get("content") or _tools(delta))
         reasoning = reasoning or bool(delta.get("reasoning") or delta.get("reasoning_content"))
@@ -158,7 +163,7 @@ def _read_openai(index: int, event: bytes, reading: Reading) -> None:
 def _read_ollama(index: int, event: bytes, reading: Reading) -> None:
     document = json.loads(event)
     if document.get("error"):
-        reading.error = _words(document["error"])
+        _fail(reading, _words(document["error"]))
         return
     reading.models.append(document.get("model", ""))
     message = document.get("message") or {}
@@ -191,6 +196,10 @@ def _counted(reading: Reading, output: int | None, prompt: int | None) -> None:
         reading.output_tokens = output
     if prompt is not None:
         reading.prompt_tokens = prompt
+
+
+def _fail(reading: Reading, words: str) -> None:
+    reading.failed, reading.error = True, words
 
 
 def _words(error: Any) -> str:

@@ -20,7 +20,7 @@ HEAVY = {"kopf", "kubernetes", "pydantic", "jinja2"}
 def locked(name: str) -> dict[str, str]:
     """Distribution → version, as a lock pins them."""
     text = (ROOT / "requirements" / name).read_text()
-    return {canonicalize_name(m[1]): m[2] for m in re.finditer(r"^([\w.-]+)==(\S+) \\$", text, re.MULTILINE)}
+    return {canonicalize_name(m[1]): m[2] for m in re.finditer(r"^([\w.-]+)==(\S+)(?: ;.*)? \\$", text, re.MULTILINE)}
 
 
 def test_no_python_file_directly_in_the_source_root() -> None:
@@ -78,7 +78,7 @@ def test_a_lock_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     assert "://" not in text
     assert not re.search(r"^--|^-[efi]", text, re.MULTILINE)
-    pins = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
+    pins = re.findall(r"^\S+==\S+(?: ;.*)? \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
     assert len(pins) == len(locked(lock)) == len(re.findall(r"^\w", text, re.MULTILINE)) > 0
 
 

@@ -109,9 +109,9 @@ class ResponseParser:
             return start
         stop = start + size
         if stop + 2 <= len(data):  # the usual case: the server's write is one chunk and arrives whole
+            self._sink(data[start:stop])  # before its end is looked at, as where the chunk comes in pieces
             if data[stop : stop + 2] != b"\r\n":
                 raise ProtocolError("a chunk is longer than it says")
-            self._sink(data[start:stop])
             return stop + 2
         self._left = size
         self._state = self._in_chunk

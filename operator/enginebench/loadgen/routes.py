@@ -53,7 +53,8 @@ class _Choice(_Lenient, frozen=True):
 
 class _OpenAiEvent(_Lenient, frozen=True):
     model: str = ""
-    choices: list[_Choice] = []  # msgspec copies an empty list
+    choices: list[_Choice] | None = None
+    """Null where a server in Go has none."""
     usage: _Usage | None = None
     error: Any = None
 
@@ -124,7 +125,7 @@ def _decode_openai(event: bytes) -> Meaning:
     if decoded.error:  # some send `"error":""` with every event
         return Meaning(error=error_text(decoded.error), model=decoded.model)
     output, reasoning, finish_reason = False, False, ""
-    for choice in decoded.choices:
+    for choice in decoded.choices or ():
         delta = choice.delta or _NO_DELTA
         output = output or bool(choice.text or delta.content) or _says(delta.tool_calls)
         reasoning = reasoning or bool(delta.reasoning or delta.reasoning_content)
