@@ -1,7 +1,6 @@
 """A closed loop: so many users, each sending its next request as soon as the answer to the last one is complete."""
 
 import asyncio
-from collections.abc import Iterable
 from time import monotonic_ns
 from typing import Unpack
 
@@ -39,7 +38,7 @@ class ClosedLoop(Load):
         if not self._cold:
             self.warm.set()
 
-    def _cancel(self) -> Iterable[RequestRecord]:
+    def _cancel(self) -> list[RequestRecord]:
         return [record for user in self._users if (record := user.stop()) is not None]
 
     def _in_flight(self) -> list[RequestRecord]:

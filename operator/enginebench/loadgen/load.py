@@ -8,7 +8,7 @@ that the shares of several processes are merged before any figure is made.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import NotRequired, TypedDict
 
@@ -74,7 +74,7 @@ class Load(ABC):
         self._open_at = 0
         self._close_at = 0
         self._tracked_open = 0
-        self._events_done = 0
+        self._events_done = 0.0
 
     @abstractmethod
     async def connect(self) -> None:
@@ -85,7 +85,7 @@ class Load(ABC):
         """Let the requests begin, the load growing evenly over the ramp."""
 
     @abstractmethod
-    def _cancel(self) -> Iterable[RequestRecord]:
+    def _cancel(self) -> list[RequestRecord]:
         """End everything; the requests that were in flight."""
 
     @abstractmethod
@@ -139,14 +139,17 @@ class Load(ABC):
     def stop(self) -> None:
         """Cancel everything; what was in flight in the window joins the records as it is."""
         self._phase = "over"
-        self.records += [record for record in self._cancel() if self._overlaps(record)]
+        cut_off, now = self._cancel(), monotonic_ns()
+        for record in cut_off:
+            record.end = now
+        self.records += [record for record in cut_off if self._overlaps(record)]
 
     def tick(self) -> None:
         """Look at the counters, while the window is open."""
         if self._phase == "window":
             in_flight = self._in_flight()
             events = self._events_done + sum(r.events + r.events_in_window for r in in_flight)
-            self.ticks.append(Tick(in_flight=len(in_flight), events=events))
+            self.ticks.append(Tick(in_flight=len(in_flight), events=int(events)))
 
     # For those who send the requests
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from time import monotonic_ns, time
+from time import time
 from typing import Any
 
 import msgspec
@@ -90,13 +90,11 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
             site.say("Draining", "")
             drained = await wait_for(site, load.drained, _drain_seconds(load))
     finally:
-        ended = monotonic_ns()
         load.stop()
     interrupted = site.interrupt.is_set()
     course = Course(
         started_at=started_at,
         ended_at=time(),
-        ended=ended,
         interrupted=interrupted,
         warmup_bound_reached=not warm,
         drain_bound_reached=not drained and not interrupted,

@@ -20,11 +20,10 @@ MOST_ERROR_TEXTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a point went, besides what its requests did. Unix seconds; `ended`: monotonic nanoseconds, as the records'."""
+    """How a point went, besides what its requests did. Unix seconds."""
 
     started_at: float
     ended_at: float
-    ended: int
     interrupted: bool = False
     warmup_bound_reached: bool = False
     drain_bound_reached: bool = False
@@ -37,8 +36,8 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
     window, records = seen.window, seen.records
     tracked = [record for record in records if record.tracked]
     counted = figures.tokens(records)
-    ttft = figures.ttft(tracked, course.ended)
-    latency = figures.request_latency(tracked, course.ended)
+    ttft = figures.ttft(tracked)
+    latency = figures.request_latency(tracked)
     itl, tpot = figures.itl(tracked, counted), figures.tpot(tracked, counted)
     outcomes = Counter(record.outcome for record in tracked)
     incomplete = outcomes["open"]
@@ -81,7 +80,7 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
     return Evidence(
         interrupted=course.interrupted,
-        wrong_models=tuple(name for name, _ in seen.wrong_models.most_common(MOST_ERROR_TEXTS)),
+        wrong_models=tuple(name for name, _ in Counter(seen.wrong_models).most_common(MOST_ERROR_TEXTS)),
         engine_start_before=course.engine_start_before,
         engine_start_after=course.engine_start_after,
         warmup_bound_reached=course.warmup_bound_reached,

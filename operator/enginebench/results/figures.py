@@ -55,24 +55,24 @@ def tokens(records: Iterable[RequestRecord]) -> Tokens:
     return Tokens("usage", sum(r.output_tokens or 0 for r in done) / sum(r.events for r in done))
 
 
-def ttft(records: Iterable[RequestRecord], ended: int) -> Sample:
-    """TTFT: first content event - start. Every tracked request; censored at `ended` if it was still open by then.
+def ttft(records: Iterable[RequestRecord]) -> Sample:
+    """TTFT: first content event - start. Every tracked request; censored where it was cut off.
 
     A request that failed before its first content has no TTFT; it counts among the errors.
     """
     population = list(records)
     return Sample(
         observed=[r.first - r.start for r in population if r.first],
-        censored=[ended - r.start for r in population if not r.first and r.outcome == "open"],
+        censored=[r.end - r.start for r in population if not r.first and r.outcome == "open"],
     )
 
 
-def request_latency(records: Iterable[RequestRecord], ended: int) -> Sample:
+def request_latency(records: Iterable[RequestRecord]) -> Sample:
     """Request latency: last content event - start. Every tracked request that did not fail, the open ones censored."""
     population = list(records)
     return Sample(
         observed=[r.last - r.start for r in population if r.outcome == "succeeded"],
-        censored=[ended - r.start for r in population if r.outcome == "open"],
+        censored=[r.end - r.start for r in population if r.outcome == "open"],
     )
 
 

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 Outcome = Literal["open", "succeeded", "errored"]
 
 
-@dataclass(slots=True)
-class RequestRecord:
-    """One request; times are nanoseconds of one process's monotonic clock, 0 where it has not happened."""
+class RequestRecord(msgspec.Struct, array_like=True, gc=False):
+    """One request; times are nanoseconds of one process's monotonic clock, 0 where it has not happened.
+
+    A struct, because a process that loads for another one sends it all its records: an array of values each.
+    """
 
     start: int
     """Just before its first byte was sent."""
@@ -21,10 +25,11 @@ class RequestRecord:
     last: int = 0
     """Its last event with content arrived."""
     end: int = 0
-    """Its response was complete, or it failed."""
+    """Its response was complete, it failed, or it was cut off while it was open."""
     events: int = 0
     """Events with content."""
-    events_in_window: int = 0
+    events_in_window: float = 0
+    """Of these, those that arrived in the window: a whole number, unless shares of several windows were merged."""
     output_tokens: int | None = None
     """By the server's own count."""
     prompt_tokens: int | None = None

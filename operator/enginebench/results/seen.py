@@ -1,6 +1,5 @@
 """All that was seen of one load point: plain data, of one process or of several together."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ class Strain:
     lag: Histogram = field(default_factory=Histogram)
     """Lateness of a timer, sampled evenly, nanoseconds. Its clock counts in milliseconds."""
     cpu_seconds: float = 0.0
-    """Processor time taken."""
+    """Processor time taken, by all processes together."""
     wall_seconds: float = 0.0
 
 
@@ -33,6 +32,6 @@ class Seen:
     """One a second of the window, the last one as it closed."""
     replayed: int = 0
     """Requests sent again because a kept connection was reset before any byte of the response."""
-    wrong_models: Counter[str] = field(default_factory=Counter)
+    wrong_models: dict[str, int] = field(default_factory=dict)
     """Models that responses named and that were not asked for, with how often."""
     strain: Strain = field(default_factory=Strain)

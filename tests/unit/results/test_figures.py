@@ -37,17 +37,17 @@ def test_ttft_counts_the_finished_the_failed_after_a_token_and_the_open_but_not_
     failed_early = RequestRecord(start=WINDOW.open, end=WINDOW.open + 5, outcome="errored")
     failed_late = done(0, 70, 80)
     failed_late.outcome = "errored"
-    open_with_token = RequestRecord(start=WINDOW.open, first=WINDOW.open + 90 * MS)
-    waiting = RequestRecord(start=WINDOW.open + 5 * SECOND)
+    open_with_token = RequestRecord(start=WINDOW.open, first=WINDOW.open + 90 * MS, end=WINDOW.close)
+    waiting = RequestRecord(start=WINDOW.open + 5 * SECOND, end=WINDOW.close)
     records = [done(100, 150, 250), failed_early, failed_late, open_with_token, waiting]
-    sample = figures.ttft(records, WINDOW.close)
+    sample = figures.ttft(records)
     assert sample == Sample(observed=[50 * MS, 70 * MS, 90 * MS], censored=[5 * SECOND])
 
 
 def test_latency_counts_to_the_last_content_and_leaves_failures_out() -> None:
     failed = RequestRecord(start=WINDOW.open, first=WINDOW.open + 1, end=WINDOW.open + 5, outcome="errored")
-    half_way = RequestRecord(start=WINDOW.open, first=WINDOW.open + 1, last=WINDOW.open + 2, events=2)
-    sample = figures.request_latency([done(0, 50, 150), failed, half_way], WINDOW.close)
+    half_way = RequestRecord(start=WINDOW.open, first=WINDOW.open + 1, last=WINDOW.open + 2, end=WINDOW.close, events=2)
+    sample = figures.request_latency([done(0, 50, 150), failed, half_way])
     assert sample == Sample(observed=[150 * MS], censored=[10 * SECOND])
 
 

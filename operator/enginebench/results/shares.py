@@ -1,0 +1,107 @@
+"""Shares of one load point, seen by several processes, put together as if one had seen it all.
+
+Each process has a monotonic clock and a window of its own; the windows differ by what a message takes on its way.
+
+- **Latencies never cross clocks.** What each process tracked is tracked; its durations stay as they are, so that
+  Kaplan-Meier and nearest rank over all of them are exactly those of one generator with all the samples.
+- **Rates count over one common window**: the intersection of all, in the leader's clock, shrunk at both ends by the
+  uncertainty of the offsets, so that every share covers it for certain. What has an instant of its own (an answer's end,
+  a prompt's first content) is counted by that. Content events have none that is kept: each share's count over its own
+  window is exact, and so is its rate. Scaled to the length of the common window, the rates add up.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from enginebench.results.histogram import Histogram
+from enginebench.results.record import RequestRecord, Window
+from enginebench.results.seen import Seen, Strain
+from enginebench.results.series import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far another process's monotonic clock is ahead of the leader's, nanoseconds, and give or take how much."""
+
+    ahead: int = 0
+    uncertainty: int = 0
+
+
+SAME_CLOCK = Offset()
+"""Processes of one machine read the same monotonic clock."""
+
+
+def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
+    """All shares as one, times in the leader's clock. ValueError where no window is common to all of them.
+
+    The shares' records are taken over and changed. The series adds up second by second, each share's seconds counted
+    from the opening of its own window.
+    """
+    uncertainty = max(offset.uncertainty for _, offset in shares)
+    window = Window(
+        max(seen.window.open - offset.ahead for seen, offset in shares) + uncertainty,
+        min(seen.window.close - offset.ahead for seen, offset in shares) - uncertainty,
+    )
+    if window.close <= window.open:
+        raise ValueError("the processes of the load generator have no common window")
+    gaps, strain = Histogram(), Strain()
+    records: list[RequestRecord] = []
+    wrong_models: Counter[str] = Counter()
+    for seen, offset in shares:
+        gaps.merge(seen.gaps)
+        strain.lag.merge(seen.strain.lag)
+        strain.cpu_seconds += seen.strain.cpu_seconds
+        strain.wall_seconds = max(strain.wall_seconds, seen.strain.wall_seconds)
+        wrong_models.update(seen.wrong_models)
+        _shift(seen.records, offset.ahead, (window.close - window.open) / (seen.window.close - seen.window.open))
+        records += seen.records
+    return Seen(
+        window=window,
+        records=records,
+        gaps=gaps,
+        ticks=[_sum(ticks) for ticks in zip(*(seen.ticks for seen, _ in shares), strict=True)],
+        replayed=sum(seen.replayed for seen, _ in shares),
+        wrong_models=wrong_models,
+        strain=strain,
+    )
+
+
+def _shift(records: Sequence[RequestRecord], ahead: int, scale: float) -> None:
+    for record in records:
+        record.events_in_window *= scale
+        if not ahead:
+            continue
+        record.start -= ahead
+        for name in ("first", "first_output", "last", "end"):
+            if instant := getattr(record, name):
+                setattr(record, name, instant - ahead)
+
+
+def _sum(ticks: Sequence[Tick]) -> Tick:
+    return Tick(in_flight=sum(tick.in_flight for tick in ticks), events=sum(tick.events for tick in ticks))
+
+
+def to_bytes(seen: Seen) -> bytes:
+    """What goes from one process to the leader: MessagePack."""
+    return msgspec.msgpack.encode(seen, enc_hook=_plain)
+
+
+def from_bytes(data: bytes) -> Seen:
+    """The `Seen` of `to_bytes`. msgspec.ValidationError or ValueError for what is none."""
+    return msgspec.msgpack.decode(data, type=Seen, dec_hook=_rich)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Histogram):
+        return value.to_bytes()
+    raise NotImplementedError(type(value))
+
+
+def _rich(kind: type, value: Any) -> Any:
+    if kind is Histogram:
+        return Histogram.from_bytes(value)
+    raise NotImplementedError(kind)
