@@ -15,6 +15,10 @@ PLAN_FILE = "plan.json"
 PLAN_FOLDER = "/etc/enginebench"
 DATASET_FOLDER = "/etc/enginebench-dataset"
 """Where the user's ConfigMap with the data set is mounted."""
+CA_FOLDER = "/etc/enginebench-ca"
+"""Where the user's ConfigMap with CA certificates is mounted."""
+TOKEN_VARIABLE = "ENGINEBENCH_TOKEN"  # noqa: S105  # a name
+"""Environment variable of the load pod that holds the endpoint's bearer token. The plan never does."""
 
 
 class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -80,6 +84,18 @@ class PointPlan(Wire, frozen=True, kw_only=True):
     concurrency: int
 
 
+class AccessPlan(Wire, frozen=True, kw_only=True):
+    """How an endpoint is reached that asks who we are, or is to prove who it is."""
+
+    token_from: str = ""
+    """The Secret and key of the token in TOKEN_VARIABLE, in words; empty: none is sent."""
+    ca_file: str = ""
+    """PEM file of the CAs to trust; empty: those of the image."""
+    ca_from: str = ""
+    """The ConfigMap and key of `ca_file`, in words."""
+    verify_certificate: bool = True
+
+
 class LoadPlan(Wire, frozen=True, kw_only=True):
     """Everything one load pod does: which engine, which rows, which points, in this order."""
 
@@ -91,6 +107,7 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
 
     url: str = ""
     """Base URL of the engine, without a trailing slash and without `/v1`."""
+    access: AccessPlan = AccessPlan()
     dialect: Literal["vllm", "ollama", "openai"] = "openai"
     """How the engine is asked what it serves: /v1/models, or Ollama's /api/tags, /api/show and /api/ps."""
     model: str = ""

@@ -3,14 +3,14 @@
 from typing import Any
 
 from enginebench.api import loadplan, resolve
-from enginebench.api.loadplan import DatasetPlan, LoadPlan, RequestPlan, SamplingPlan, SyntheticRows
+from enginebench.api.loadplan import AccessPlan, DatasetPlan, LoadPlan, RequestPlan, SamplingPlan, SyntheticRows
 from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, InlineRow, Target
 from enginebench.cluster import labels, payload
 from enginebench.cluster.api import Obj
 from enginebench.engines.base import Platform
 from enginebench.engines.manifest import engine_pod
 from enginebench.engines.registry import engine_of
-from enginebench.workflow.names import child_name
+from enginebench.workflow.names import CA_VOLUME, child_name
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Create, Keep
 
@@ -43,7 +43,7 @@ def child(seen: Observed, create: Create, platform: Platform) -> Obj:
             text = loadplan.encode(plan).decode()
             body = {"apiVersion": "v1", "kind": "ConfigMap", "immutable": True, "data": {loadplan.PLAN_FILE: text}}
         case Role.LOAD:
-            body = _job(seen, seen.spec, create, platform)
+            body = _job(seen, seen.spec, create, target, platform)
         case Role.DATA:
             raise ValueError("data ConfigMaps are made by `data`")
     return _dressed(seen, body, create.role, create.target, create.attempt)
@@ -99,7 +99,7 @@ def _service(seen: Observed, create: Create, target: Target) -> Obj:
     }
 
 
-def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, platform: Platform) -> Obj:
+def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target | None, platform: Platform) -> Obj:
     generator = resolve.load_generator(spec)
     own = labels.labels(run=seen.name, run_uid=seen.uid, role=Role.LOAD, target=create.target, attempt=create.attempt)
     plan = child_name(seen.name, seen.uid, Role.LOAD_PLAN, create.target, create.attempt)
@@ -112,14 +112,23 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, platform: Platf
         mounts.append({"name": "dataset", "mountPath": loadplan.DATASET_FOLDER, "readOnly": True})
         items = [{"key": source.key, "path": source.key}]
         volumes.append({"name": "dataset", "configMap": {"name": source.name, "items": items}})
+    env: list[Obj] = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+        for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
+    ]
+    if endpoint := target.endpoint if target is not None else None:
+        if ca := endpoint.ca:
+            mounts.append({"name": CA_VOLUME, "mountPath": loadplan.CA_FOLDER, "readOnly": True})
+            volumes.append(
+                {"name": CA_VOLUME, "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}}
+            )
+        if token := endpoint.token_secret_ref:
+            env.append({"name": loadplan.TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": token.document()}})
     container: Obj = {
         "name": labels.LOAD_CONTAINER,
         "image": platform.image,
         "args": ["loadgen", "--plan", f"{loadplan.PLAN_FOLDER}/{loadplan.PLAN_FILE}"],
-        "env": [
-            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-            for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
-        ],
+        "env": env,
         "resources": _resources(generator),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
@@ -209,6 +218,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
     engine = engine_of(target)
     return LoadPlan(
         url=_url(seen, create, target),
+        access=_access(target),
         dialect=resolve.dialect(target),
         model=target.model,
         pull_model=engine.pulls_model,
@@ -225,6 +235,19 @@ def _url(seen: Observed, create: Create, target: Target) -> str:
         return target.endpoint.url
     service = child_name(seen.name, seen.uid, Role.SERVICE, create.target, create.attempt)
     return f"http://{service}.{seen.namespace}.svc:{engine_of(target).port(target)}"
+
+
+def _access(target: Target) -> AccessPlan:
+    endpoint = target.endpoint
+    if endpoint is None:
+        return AccessPlan()
+    token, ca = endpoint.token_secret_ref, endpoint.ca
+    return AccessPlan(
+        token_from=f"key {token.key} of Secret {token.name}" if token is not None else "",
+        ca_file=f"{loadplan.CA_FOLDER}/{ca.key}" if ca is not None else "",
+        ca_from=f"key {ca.key} of ConfigMap {ca.name}" if ca is not None else "",
+        verify_certificate=not (endpoint.tls is not None and endpoint.tls.insecure_skip_verify),
+    )
 
 
 def _dataset(spec: BenchmarkRunSpec, digest: str) -> DatasetPlan:

@@ -78,6 +78,7 @@ class Bodies:
         head = (
             f"POST {self._address.path}{self._route.path} HTTP/1.1\r\n"
             f"Host: {self._address.authority}\r\n"
+            f"{self._address.authorization}"
             f"User-Agent: enginebench/{__version__}\r\n"
             "Content-Type: application/json\r\n"
             "Accept-Encoding: identity\r\n"

@@ -6,10 +6,11 @@ bytes, two byte searches an event. No queue, no task, no decoded JSON stands bet
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -27,9 +28,19 @@ MAX_WORD = 256
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding says of bytes that are not what they should be."""
 
-SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
 _HTTP_OK = 200
 _QUOTE = b'"'
+
+
+class SocketAddress(NamedTuple):
+    """What a connection is opened to."""
+
+    family: socket.AddressFamily
+    where: tuple[str | int, ...]
+    tls: ssl.SSLContext | None = None
+    """None: plain TCP."""
+    host: str = ""
+    """Who must prove by TLS that it is the server (a name or an IP address)."""
 
 
 class Listener(Protocol):
@@ -53,13 +64,12 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_content", "_error", "_error_body", "_event", "_finish_reason", "_listener", "_now", "_parser",
-        "_record", "_route", "_sock", "_splitter", "_status", "_transport", "_unfinished",
+        "_record", "_route", "_splitter", "_status", "_transport", "_unfinished",
     )  # fmt: skip
 
-    def __init__(self, route: Route, listener: Listener, sock: socket.socket) -> None:
+    def __init__(self, route: Route, listener: Listener) -> None:
         self._route = route
         self._listener = listener
-        self._sock = sock
         self._transport: asyncio.Transport | None = None
         self._parser = ResponseParser(self._head, self._response_ended)
         self._splitter: Splitter = route.splitter(self._on_event)
@@ -86,17 +96,13 @@ class Connection(asyncio.Protocol):
         self._record = record
         if not record.start:
             record.start = monotonic_ns()
-        # Straight to the socket: the transport would send only after all that the loop has read has been handled,
-        # and the engine would be charged with that wait.
-        try:
-            # What the server answered before it had read all of, goes out first.
-            sent = 0 if self._transport.get_write_buffer_size() else self._sock.send(request)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            sent = len(request)  # the loop will say that the connection is lost
-        if sent < len(request):
-            self._transport.write(request[sent:])
+        self._transport.write(request)  # goes to the socket at once, before the loop handles what else it has read
+
+    @property
+    def tls_version(self) -> str:
+        """Such as TLSv1.3; empty where the connection is plain."""
+        spoken = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return str(spoken.version() or "") if spoken is not None else ""
 
     def close(self) -> RequestRecord | None:
         """Drop the connection without a word to the listener; gives the request that was on it."""
@@ -132,6 +138,8 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None:  # a server that closes without a word by TLS has reached no `eof_received`
+            self.eof_received()
         if self._transport is not None:  # else we closed it ourselves
             self._now = monotonic_ns()
             self._drop(f"the connection was lost: {in_words(exc)}" if exc else "the server closed the connection")
@@ -247,16 +255,22 @@ class Connection(asyncio.Protocol):
 
 async def connect(address: SocketAddress, route: Route, listener: Listener) -> Connection:
     """An open connection; OSError or TimeoutError in words that name the address."""
-    family, where = address
     loop = asyncio.get_running_loop()
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(CONNECT_SECONDS):
-            await loop.sock_connect(sock, where)
-        make: Callable[[], Connection] = lambda: Connection(route, listener, sock)  # noqa: E731  # typed for mypy
-        _, connection = await loop.create_connection(make, sock=sock)
+            await loop.sock_connect(sock, address.where)
+        make: Callable[[], Connection] = lambda: Connection(route, listener)  # noqa: E731  # typed for mypy
+        secure: dict[str, Any] = {}
+        if address.tls is not None:
+            secure = {
+                "ssl": address.tls,
+                "server_hostname": address.host,
+                "ssl_handshake_timeout": CONNECT_SECONDS,
+            }
+        _, connection = await loop.create_connection(make, sock=sock, **secure)
     except BaseException:
         sock.close()
         raise

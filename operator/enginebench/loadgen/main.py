@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import traceback
@@ -16,7 +17,8 @@ import uvloop
 from enginebench.api import loadplan
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 from enginebench.loadgen import dataset
-from enginebench.loadgen.address import Address, parse
+from enginebench.loadgen.access import address_of
+from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
@@ -42,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, msgspec.MsgspecError) as error:
         print(f"enginebench loadgen: the plan {path} cannot be read: {error}", file=sys.stderr)  # noqa: T201  # a pod's last word
         return 2
-    uvloop.run(Program(plan, Speaker.on_stdout()).run())
+    uvloop.run(Program(plan, Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())).run())
     return 0
 
 
@@ -71,7 +73,7 @@ class Program:
         except GaveUp as reason:
             self._give_up(reason)
         except Exception as error:  # whatever it is, the operator must hear of it
-            traceback.print_exc()
+            self._speaker.complain("".join(traceback.format_exception(error)))
             self._give_up(GaveUp("LoadGeneratorError", f"{type(error).__name__}: {error}"))
         finally:
             heart.cancel()
@@ -85,9 +87,9 @@ class Program:
         if self._plan.task == "prepare":
             return
         try:
-            address = parse(self._plan.url)
+            address = address_of(self._plan, os.environ)
         except ValueError as error:
-            raise GaveUp("VerificationFailed", f"{error}.") from error
+            raise GaveUp("VerificationFailed", f"{error}.") from None
         report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
         self._speaker.say(report)
         await self._measure(address, rows)
@@ -153,10 +155,11 @@ class Program:
             reason = GaveUp("LoadGeneratorError", f"{type(self._bug).__name__}: {self._bug}")
         self._speaker.say(Failure(reason=reason.reason, message=str(reason)))
 
-    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _callback_failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of the hot path raised: what was measured since is not to be trusted, so everything ends."""
-        loop.default_exception_handler(context)
         error = context.get("exception")
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self._speaker.complain(f"{context.get('message')}\n{trace}")
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self._bug = self._bug or error
             self._interrupt.set()

@@ -14,6 +14,8 @@ from enginebench.loadgen.routes import error_text
 
 READ_BYTES = 65536
 TIMEOUT_SECONDS = 30.0
+SHUTDOWN_SECONDS = 1.0
+"""A server gets so long to say goodbye by TLS; everything has been read by then."""
 UNREACHABLE = (OSError, TimeoutError, ProtocolError)
 """What a request raises when no response came."""
 
@@ -59,7 +61,10 @@ async def fetch(
     OSError, TimeoutError or ProtocolError where no whole response came in time.
     """
     async with asyncio.timeout(timeout):
-        reader, writer = await asyncio.open_connection(address.host, address.port)
+        secure: dict[str, Any] = {}
+        if address.tls is not None:
+            secure = {"ssl": address.tls, "server_hostname": address.host, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
+        reader, writer = await asyncio.open_connection(address.host, address.port, **secure)
         try:
             writer.write(_request(address, path, post))
             return await _response(reader, stream)
@@ -72,6 +77,7 @@ def _request(address: Address, path: str, post: object) -> bytes:
     kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
     return (
         f"{'POST' if body else 'GET'} {address.path}{path} HTTP/1.1\r\nHost: {address.authority}\r\n"
+        f"{address.authorization}"
         f"User-Agent: enginebench/{__version__}\r\nAccept-Encoding: identity\r\nConnection: close\r\n{kind}\r\n"
     ).encode() + body
 

@@ -6,6 +6,7 @@ from time import monotonic, time
 
 import msgspec
 
+from enginebench.loadgen.discretion import clean, without_token
 from enginebench.results.frames import Encoder
 from enginebench.results.messages import Progress, SpokenMessage
 
@@ -18,8 +19,10 @@ RAREST_SECONDS = 30
 class Speaker:
     """Writes frames to a file descriptor, each with one write(2), so that no other line is mixed into one."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, token: str = "") -> None:
+        """`token` is never said, whatever a server repeats of it."""
         self._descriptor = descriptor
+        self._token = token
         self._encoder = Encoder()
         self._progresses = 0
         self._said_at = 0.0
@@ -27,16 +30,20 @@ class Speaker:
         self._last: Progress | None = None
 
     @classmethod
-    def on_stdout(cls) -> "Speaker":
+    def on_stdout(cls, token: str = "") -> "Speaker":
         """Takes standard output for frames alone: what else is printed goes to standard error from now on."""
         own = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(own)
+        return cls(own, token)
 
     def say(self, message: SpokenMessage) -> None:
         """Write a message out."""
-        for line in self._encoder.message(message):
+        for line in self._encoder.message(clean(message, self._token) if self._token else message):
             os.write(self._descriptor, line)
+
+    def complain(self, text: str) -> None:
+        """Words for whoever reads the pod's log, on standard error."""
+        print(without_token(text, self._token), file=sys.stderr)  # noqa: T201  # a pod's log
 
     def progress(self, progress: Progress) -> None:
         """Say where the pod stands, unless that was done a moment ago; a new stage is always said."""

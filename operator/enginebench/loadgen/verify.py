@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic, time
@@ -9,10 +10,10 @@ from typing import TypeVar
 
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 from enginebench.loadgen.address import Address
-from enginebench.loadgen.asking import Dialect, Refused, dialect_of
+from enginebench.loadgen.asking import Dialect, Fact, Refused, dialect_of
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import CONNECT_SECONDS, Connection, SocketAddress, connect
-from enginebench.loadgen.errors import in_words
+from enginebench.loadgen.errors import UNTRUSTED, WRONG_HOST, certificate_fault, in_words
 from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
@@ -55,7 +56,9 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
     left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
-    first = await _completion(plan, await asked(resolved(address)), address, rows, max(left, MIN_COMPLETION_SECONDS))
+    first, tls_version = await _completion(
+        plan, await asked(resolved(address)), address, rows, max(left, MIN_COMPLETION_SECONDS)
+    )
     return EngineReport(
         served_model=served,
         version=await asked(dialect.version()),
@@ -63,7 +66,7 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         first_request_seconds=first,
         model_download_seconds=seconds,
         model_download_bytes=size,
-        effective=await asked(dialect.effective()),
+        effective={**await asked(dialect.effective()), **_security(plan, tls_version)},
         at=time(),
     )
 
@@ -79,15 +82,20 @@ async def resolved(address: Address) -> SocketAddress:
             if not tries_left:
                 raise
             await asyncio.sleep(RETRY_SECONDS)
-    candidates: list[SocketAddress] = [
-        (family, tuple(str(part) if isinstance(part, bytes) else part for part in where))
+    candidates = [
+        SocketAddress(
+            family,
+            tuple(str(part) if isinstance(part, bytes) else part for part in where),
+            address.tls,
+            address.host,
+        )
         for family, _, _, _, where in found
     ]
     for candidate in candidates if len(candidates) > 1 else ():  # one address alone need not be tried
-        with suppress(OSError), socket.socket(candidate[0], socket.SOCK_STREAM) as trial:
+        with suppress(OSError), socket.socket(candidate.family, socket.SOCK_STREAM) as trial:
             trial.setblocking(False)
             async with asyncio.timeout(CONNECT_SECONDS):
-                await loop.sock_connect(trial, candidate[1])
+                await loop.sock_connect(trial, candidate.where)
             return candidate
     return candidates[0]
 
@@ -102,9 +110,13 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
         except Refused as refusal:
             why = str(refusal)
             if "HTTP 401" in why or "HTTP 403" in why:
-                raise GaveUp(
-                    "VerificationFailed", f"{plan.url} refuses us: {why}. It must answer without a token."
-                ) from None
+                raise GaveUp("Unauthorized", f"{plan.url} refuses us: {why}. {_token_cure(plan)}") from None
+        except ssl.SSLCertVerificationError as error:
+            raise GaveUp(
+                "CertificateRefused",
+                f"The TLS certificate of {plan.url} is refused: {certificate_fault(error)}. "
+                f"{_certificate_cure(plan, error.verify_code)}",
+            ) from None
         except UNREACHABLE as error:
             why = in_words(error)
         await asyncio.sleep(RETRY_SECONDS)
@@ -113,6 +125,30 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
         f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}. "
         "Look whether it runs and is reached from this namespace, or raise spec.timeouts.startupSeconds.",
     )
+
+
+def _security(plan: LoadPlan, tls_version: str) -> dict[str, Fact]:
+    """What the status says of the connection; nothing where it is plain."""
+    if not tls_version:
+        return {}
+    certificate = "verified" if plan.access.verify_certificate else "NOT VERIFIED (endpoint.tls.insecureSkipVerify)"
+    return {"tls": tls_version, "certificate": certificate}
+
+
+def _token_cure(plan: LoadPlan) -> str:
+    if plan.access.token_from:
+        return f"It does not accept the {plan.access.token_from}. Put a valid token into it, and run again."
+    return "If it wants a bearer token, name the Secret that holds it in endpoint.tokenSecretRef."
+
+
+def _certificate_cure(plan: LoadPlan, fault: int) -> str:
+    if fault in WRONG_HOST:
+        return "Give endpoint.url the name that it is made for."
+    if fault not in UNTRUSTED:
+        return "Have it renewed."
+    if plan.access.ca_from:
+        return f"Put the CA that signed it into the {plan.access.ca_from}."
+    return "Put the CA that signed it into a ConfigMap, and name that in endpoint.tls.caConfigMapRef."
 
 
 async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[float, int]:
@@ -140,8 +176,9 @@ async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[f
 
 async def _completion(
     plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row], seconds: float
-) -> float:
-    """Seconds that one real completion took, on the route that is measured; it pays for what loads lazily."""
+) -> tuple[float, str]:
+    """Seconds that one real completion took, on the route that is measured (it pays for what loads lazily), and the
+    TLS version of its connection (empty: none)."""
     request = Bodies(plan, address, rows, most=VERIFYING_TOKENS).request(VERIFYING_POINT, "verify", 0)
     why = ""
     for _ in range(TRIES):
@@ -153,6 +190,7 @@ async def _completion(
             why = f"the connection could not be opened: {in_words(error)}"
             await asyncio.sleep(RETRY_SECONDS)
             continue
+        tls_version = connection.tls_version
         try:
             connection.send(request, record)
             async with asyncio.timeout(seconds):
@@ -169,7 +207,7 @@ async def _completion(
                 f"{plan.url} was asked for {plan.model} and answered as {wrong}. Correct the target's model.",
             )
         if not why:
-            return (record.end - record.start) / 1e9
+            return (record.end - record.start) / 1e9, tls_version
         if record.outcome == "errored":
             break
         await asyncio.sleep(RETRY_SECONDS)

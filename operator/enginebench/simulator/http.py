@@ -21,6 +21,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 _REASONS = {
     200: b"OK",
     400: b"Bad Request",
+    401: b"Unauthorized",
     404: b"Not Found",
     405: b"Method Not Allowed",
     411: b"Length Required",
@@ -49,6 +50,8 @@ class Request:
     path: str
     """Without the query."""
     body: bytes
+    authorization: bytes = b""
+    """The header of that name."""
 
 
 class Application(Protocol):
@@ -94,7 +97,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not say that it is one
-        self._fd = transport.get_extra_info("socket").fileno()
+        if transport.get_extra_info("ssl_object") is None:  # else only the transport can write
+            self._fd = transport.get_extra_info("socket").fileno()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._transport = None  # breaks the cycle: no garbage collection during a run
@@ -112,7 +116,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if not transport.get_write_buffer_size():
+        if self._fd >= 0 and not transport.get_write_buffer_size():
             try:
                 sent = os.write(self._fd, data)
             except BlockingIOError:
@@ -193,7 +197,8 @@ class Connection(asyncio.Protocol):
         self._continued = False
         self._close_after = headers.get(b"connection", b"").lower() == b"close"
         self._head_only = line[1] == b"HEAD"
-        return Request(line[1].decode(), line[2].partition(b"?")[0].decode("latin-1"), body)
+        path = line[2].partition(b"?")[0].decode("latin-1")
+        return Request(line[1].decode(), path, body, headers.get(b"authorization", b""))
 
 
 def _header(line: bytes) -> tuple[bytes, bytes]:

@@ -18,7 +18,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         uvloop.run(_run(settings))
     except OSError as error:
-        sys.stderr.write(f"cannot listen on port {settings.port}: {error}; choose another with --port\n")
+        certificate = " or another certificate with --ssl-certfile" if settings.ssl_certfile else ""
+        sys.stderr.write(f"cannot listen on port {settings.port}: {error}; choose another with --port{certificate}\n")
         return 1
     return 0
 

@@ -1,6 +1,7 @@
 """A simulated engine that listens."""
 
 import asyncio
+import ssl
 
 from enginebench.simulator.engine import Engine
 from enginebench.simulator.http import Connection
@@ -26,11 +27,15 @@ class Server:
 
 
 async def serve(settings: Settings) -> Server:
-    """Listen on the running loop; OSError where the port is taken."""
+    """Listen on the running loop; OSError where the port is taken or a certificate cannot be read."""
     loop = asyncio.get_running_loop()
     engine = Engine(settings, loop)
     application = (Vllm if settings.api == "vLLM" else Ollama)(settings, engine)
+    tls = None
+    if settings.ssl_certfile:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile or None)
     listening = await loop.create_server(
-        lambda: Connection(application), settings.host, settings.port, backlog=_BACKLOG
+        lambda: Connection(application), settings.host, settings.port, backlog=_BACKLOG, ssl=tls
     )
     return Server(engine, listening)

@@ -40,6 +40,11 @@ class Settings:
     early_stops: float = 0.0
     """Share of the requests that end by `stop` before their limit (never with `ignore_eos`)."""
     seed: int = 0
+    api_key: str = ""
+    """vLLM: the bearer token without which /v1 answers 401; empty: it asks for none."""
+    ssl_certfile: str = ""
+    """PEM file of the certificate chain; empty: plain HTTP is spoken."""
+    ssl_keyfile: str = ""
     pull_bytes: int = 0
     """Ollama: size of the model that has to be pulled first; 0: it is there from the start."""
     pull_seconds: float = 2.0
@@ -68,6 +73,9 @@ def parse(argv: Sequence[str]) -> Settings:
     parser.add_argument("--jitter-percent", type=percent, default=0, help="how far each time strays, up and down")
     parser.add_argument("--early-stop-percent", type=percent, default=0, help="requests that stop before their limit")
     parser.add_argument("--seed", type=int, default=0, help="of jitter, texts and early stops")
+    parser.add_argument("--api-key", default="", help="vLLM: the bearer token without which /v1 answers 401")
+    parser.add_argument("--ssl-certfile", default="", help="PEM file of the certificate chain: TLS is spoken")
+    parser.add_argument("--ssl-keyfile", default="", help="PEM file of its key, where it is not in the same file")
     parser.add_argument("--pull-bytes", type=natural, default=0, help="Ollama: the model is pulled first, this large")
     parser.add_argument("--pull-seconds", type=natural, default=2, help="Ollama: how long the pull takes")
     given = parser.parse_args(argv)
@@ -85,6 +93,9 @@ def parse(argv: Sequence[str]) -> Settings:
         jitter=given.jitter_percent / 100,
         early_stops=given.early_stop_percent / 100,
         seed=given.seed,
+        api_key=given.api_key,
+        ssl_certfile=given.ssl_certfile,
+        ssl_keyfile=given.ssl_keyfile,
         pull_bytes=given.pull_bytes,
         pull_seconds=given.pull_seconds,
     )

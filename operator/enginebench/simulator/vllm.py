@@ -36,6 +36,7 @@ class Vllm:
         self._engine = engine
         self._started = time.time()
         self._answered = 0
+        self._key = f"Bearer {settings.api_key}".encode() if settings.api_key else b""
         self._routes: dict[str, tuple[str, Callable[[Connection, bytes], None]]] = {
             "/health": ("GET", lambda connection, _: connection.reply(200, TEXT, b"")),
             "/version": ("GET", lambda connection, _: _json(connection, {"version": VERSION})),
@@ -48,6 +49,9 @@ class Vllm:
     def handle(self, request: Request, connection: Connection) -> None:
         if request.path not in self._routes:
             connection.reply(404, JSON, b'{"detail":"Not Found"}')
+            return
+        if self._key and request.path.startswith("/v1/") and request.authorization != self._key:
+            connection.reply(401, JSON, b'{"error":"Unauthorized"}')
             return
         method, route = self._routes[request.path]
         if request.method != method:

@@ -15,6 +15,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 """The hash is letters only, so that no name ends in what looks like a version or a number."""
 
 
+CA_VOLUME = "endpoint-ca"
+"""The load pod's volume with an endpoint's CA certificates; the kubelet names it where it cannot be mounted."""
 LABEL_RUN_UID = "enginebench.dev/run-uid"
 LABEL_ROLE = "enginebench.dev/role"
 

@@ -165,6 +165,45 @@ def test_plan_of_an_endpoint() -> None:
     )
 
 
+SECURED = """
+    targets:
+    - name: e
+      endpoint:
+        url: https://llm.example
+        model: m
+        tokenSecretRef: {name: llm-key, key: token}
+        tls: {caConfigMapRef: {name: llm-ca, key: ca.crt}}
+    - {name: f, endpoint: {url: "https://llm.example", model: m, tls: {insecureSkipVerify: true}}}
+    """
+
+
+def test_an_endpoint_s_token_and_ca_go_to_its_own_load_pod() -> None:
+    pod = made(Role.LOAD, SECURED, target="e")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (token,) = (entry for entry in container["env"] if entry["name"] == "ENGINEBENCH_TOKEN")
+    assert token["valueFrom"] == {"secretKeyRef": {"name": "llm-key", "key": "token"}}
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "endpoint-ca")
+    assert volume["configMap"] == {"name": "llm-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "endpoint-ca")
+    access = plan(SECURED, target="e").access
+    assert access.ca_file == f"{mount['mountPath']}/ca.crt"
+    assert mount["readOnly"] is True
+    assert access.ca_from == "key ca.crt of ConfigMap llm-ca"
+    assert access.token_from == "key token of Secret llm-key"
+    assert access.verify_certificate
+
+
+@pytest.mark.parametrize("target", ["f", ""])
+def test_no_other_load_pod_gets_them(target: str) -> None:
+    text = json.dumps(made(Role.LOAD, SECURED, target=target))
+    assert "llm-key" not in text
+    assert "llm-ca" not in text
+
+
+def test_a_certificate_that_is_not_to_be_checked() -> None:
+    assert plan(SECURED, target="f").access == loadplan.AccessPlan(verify_certificate=False)
+
+
 def test_plan_of_ollama_pulls() -> None:
     made_plan = plan("targets: [{name: o, ollama: {model: llama3.1}}]", target="o")
     assert made_plan.pull_model

@@ -1,7 +1,8 @@
 """Small HTTP servers that do what a test says, and remember what they were asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic_ns
@@ -28,6 +29,8 @@ class Asked:
     body: bytes
     connection: int
     at: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
 
     @property
     def json(self) -> Any:
@@ -62,6 +65,10 @@ class Client:
         for piece in (*pieces, b""):
             await self.chunk(piece)
 
+    def close(self) -> None:
+        """Close well: over TLS with its close_notify."""
+        self._writer.close()
+
 
 Handler = Callable[[Asked, Client], Awaitable[None]]
 
@@ -69,18 +76,19 @@ Handler = Callable[[Asked, Client], Awaitable[None]]
 @dataclass
 class Server:
     port: int = 0
+    scheme: str = "http"
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @asynccontextmanager
-async def serving(handler: Handler, port: int = 0) -> AsyncIterator[Server]:
+async def serving(handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """A server for as long as the block lasts; then every connection is cut."""
-    server = Server()
+    server = Server(scheme="https" if tls is not None else "http")
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +107,7 @@ async def serving(handler: Handler, port: int = 0) -> AsyncIterator[Server]:
             tasks.discard(task)
             writer.transport.abort()
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", port)
+    listening = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server
@@ -115,10 +123,11 @@ async def _request(reader: asyncio.StreamReader, connection: int) -> Asked:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     at = monotonic_ns()
     first, *lines = head.split("\r\n")[:-2]
-    headers = dict(line.lower().split(": ", 1) for line in lines)
+    pairs = [line.split(": ", 1) for line in lines]
+    headers = {name.lower(): value for name, value in pairs}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     method, path, _ = first.split(" ")
-    return Asked(method, path, body, connection, at)
+    return Asked(method, path, body, connection, at, headers)
 
 
 @dataclass

@@ -149,8 +149,11 @@ async def test_an_engine_that_wants_a_token_is_given_up_at_once(status: int, log
 
     async with serving(closed) as server:
         reason, message = await refused(plan(server.url, startup_seconds=60), log)
-    assert reason == "VerificationFailed"
-    assert f"refuses us: GET /v1/models: HTTP {status}: Unauthorized. It must answer without a token." in message
+    assert reason == "Unauthorized"
+    assert (
+        f"refuses us: GET /v1/models: HTTP {status}: Unauthorized. If it wants a bearer token, name the Secret"
+        in message
+    )
 
 
 async def test_an_engine_that_comes_late_is_waited_for(log: Log) -> None:
@@ -223,7 +226,7 @@ async def test_verification_asks_for_few_tokens_and_says_nothing_of_the_load_s_p
 
 async def test_of_a_name_s_addresses_the_one_that_answers_is_taken() -> None:
     async with serving(completing) as server:
-        family, where = await resolved(parse(f"http://localhost:{server.port}"))
+        family, where, _, _ = await resolved(parse(f"http://localhost:{server.port}"))
         assert family == socket.AF_INET
         assert where[:2] == ("127.0.0.1", server.port)
 
@@ -231,5 +234,5 @@ async def test_of_a_name_s_addresses_the_one_that_answers_is_taken() -> None:
 async def test_a_name_that_nobody_answers_for_has_its_first_address() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        _, where = await resolved(parse(f"http://localhost:{reserved.getsockname()[1]}"))
+        _, where, _, _ = await resolved(parse(f"http://localhost:{reserved.getsockname()[1]}"))
     assert where[0] in ("127.0.0.1", "::1")

@@ -194,7 +194,9 @@ def test_words_are_as_many_as_asked_for_and_the_same_everywhere() -> None:
     ("url", "host", "port", "path", "authority"),
     [
         ("http://a.b.svc:8000", "a.b.svc", 8000, "", "a.b.svc:8000"),
-        ("http://a/base/", "a", 80, "/base", "a:80"),
+        ("http://a/base/", "a", 80, "/base", "a"),
+        ("https://A.example/base/llm", "a.example", 443, "/base/llm", "a.example"),
+        ("https://a:8443", "a", 8443, "", "a:8443"),
         ("http://[::1]:9", "::1", 9, "", "[::1]:9"),
     ],
 )
@@ -203,7 +205,7 @@ def test_addresses(url: str, host: str, port: int, path: str, authority: str) ->
     assert (address.host, address.port, address.path, address.authority) == (host, port, path, authority)
 
 
-@pytest.mark.parametrize(("url", "words"), [("https://a", "TLS is not supported"), ("http://", "names no host")])
+@pytest.mark.parametrize(("url", "words"), [("grpc://a", "must begin with http:// or https://"), ("http://", "names no host")])
 def test_an_address_that_cannot_be_used_is_refused(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse(url)

@@ -9,6 +9,7 @@ import pytest
 
 from enginebench.loadgen import closed_loop
 from enginebench.loadgen.closed_loop import ClosedLoop
+from enginebench.loadgen.connection import SocketAddress
 from enginebench.loadgen.routes import ROUTES
 from enginebench.results import figures, series
 from tests.unit.loadgen.servers import API, Answered, Asked, Client, Gone, TimedEngine, one_token, serving
@@ -22,7 +23,7 @@ def loop_of(port: int, count: int, **options: Any) -> ClosedLoop:
     """Users that say which request of which phase they send."""
     return ClosedLoop(
         count,
-        address=(socket.AF_INET, ("127.0.0.1", port)),
+        address=SocketAddress(socket.AF_INET, ("127.0.0.1", port)),
         route=ROUTES[API],
         model_is_wrong=lambda _: False,
         source=lambda phase, number: f"GET /{phase}/{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),

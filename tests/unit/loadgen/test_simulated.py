@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from enginebench.api import loadplan
 from enginebench.api.loadplan import PointPlan
 from enginebench.results.frames import Decoder, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, PointReport, Progress, SpokenMessage
 from tests.unit.loadgen.plans import plan
+from tests.unit.loadgen.tls import Authority
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "operator")}
 NOISY = {"PYTHONVERBOSE": "1", "PYTHONUNBUFFERED": "1"}
@@ -35,15 +37,15 @@ def program(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]
 
 
 @contextmanager
-def engine(api: str) -> Iterator[str]:
-    """URL of a simulated engine with 5 ms a step."""
+def engine(api: str, *more: str) -> Iterator[str]:
+    """Host and port of a simulated engine with 5 ms a step."""
     quick = ("--decode-step-microseconds", "5000", "--decode-step-microseconds-per-sequence", "0")
-    arguments = ("--api", api, "--model", "tiny", "--port", "0", "--prefill-microseconds-per-token", "0", *quick)
+    arguments = ("--api", api, "--model", "tiny", "--port", "0", "--prefill-microseconds-per-token", "0", *quick, *more)
     with program("simulate", *arguments, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         found = re.search(rb"port (\d+)", process.stderr.readline())
         assert found is not None
-        yield f"http://127.0.0.1:{found[1].decode()}"
+        yield f"127.0.0.1:{found[1].decode()}"
 
 
 @pytest.mark.parametrize(("api", "route"), [("vLLM", "Completions"), ("Ollama", "OllamaChat")])
@@ -51,8 +53,8 @@ def test_a_whole_run_on_a_log_full_of_noise(api: str, route: str, tmp_path: Path
     points = (PointPlan(index=3, concurrency=1), PointPlan(index=5, repeat=1, concurrency=8))
     messages: list[SpokenMessage] = []
     noise, decoder, file = 0, Decoder(), tmp_path / "plan.json"
-    with engine(api) as url:
-        file.write_bytes(loadplan.encode(plan(url, api=route, points=points)))
+    with engine(api) as place:
+        file.write_bytes(loadplan.encode(plan(f"http://{place}", api=route, points=points)))
         with program(
             "loadgen", "--plan", str(file), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=NOISY
         ) as process:
@@ -83,3 +85,30 @@ def test_a_whole_run_on_a_log_full_of_noise(api: str, route: str, tmp_path: Path
     assert eight.output_tokens_per_second > 2 * one.output_tokens_per_second
     stages = list(dict.fromkeys(message.stage for message in messages if isinstance(message, Progress)))
     assert stages == ["Waiting", "Verifying", "WarmingUp", "Loading", "Draining"]
+
+
+def test_a_run_over_tls_and_behind_a_token(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, file = tmp_path / "tls.pem", tmp_path / "plan.json"
+    authority.leaf().private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    access = structs.replace(authority.access, token_from="key k of Secret s")
+    with engine("vLLM", "--api-key", "sk-4711", "--ssl-certfile", str(certificate)) as place:
+        file.write_bytes(loadplan.encode(plan(f"https://{place}", api="Completions", access=access)))
+        with program(
+            "loadgen", "--plan", str(file), stdout=subprocess.PIPE, env={loadplan.TOKEN_VARIABLE: "sk-4711"}
+        ) as process:
+            assert process.stdout is not None
+            decoder, said = Decoder(), []
+            for line in process.stdout:
+                spoken = decoder.feed(line)
+                said += [spoken.message] if spoken is not None and not isinstance(spoken.message, Progress) else []
+                if said and isinstance(said[-1], End):
+                    process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    _, report, point, end = said
+    assert isinstance(report, EngineReport)
+    assert report.effective["certificate"] == "verified"
+    assert isinstance(point, PointReport)
+    assert point.requests.succeeded >= 5
+    assert point.requests.errored == point.requests.incomplete == 0
+    assert end == End(points=1)

@@ -104,9 +104,8 @@ class FullSocketTransport:
         self.end = end
         self.kept = b""
 
-    def get_extra_info(self, name: str) -> socket.socket:
-        assert name == "socket"
-        return self.end
+    def get_extra_info(self, name: str) -> socket.socket | None:
+        return self.end if name == "socket" else None
 
     def is_closing(self) -> bool:
         return False

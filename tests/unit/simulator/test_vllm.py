@@ -225,3 +225,17 @@ async def test_tokens_come_when_the_model_says(start: Start, connect: Connect) -
         times.append(loop.time() - began)
     for number, at in enumerate(times[:4]):
         assert at >= 0.02 + 0.02 * (number + 1)
+
+
+async def test_what_is_behind_an_api_key(start: Start, connect: Connect) -> None:
+    client = await connect(await start(api_key="sk-1"))
+    for headers, status in (
+        ("", 401),
+        ("Authorization: Bearer sk-2\r\n", 401),
+        ("Authorization: Bearer sk-1\r\n", 200),
+    ):
+        client.send("GET", "/v1/models", headers=headers)
+        response = await client.response()
+        assert response.status == status
+        assert (response.json == {"error": "Unauthorized"}) == (status == 401)
+    assert (await client.get("/health")).status == 200

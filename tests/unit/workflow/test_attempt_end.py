@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enginebench.results.messages import Failure, Progress, RequestCounts
-from enginebench.workflow.observed import Heard, Role
+from enginebench.workflow.observed import Heard, Role, Trouble, Waiting
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from tests.unit.workflow.build import at, child, engine, heard, load, received, row, target, terminated
 
@@ -104,6 +104,51 @@ def test_a_download_has_a_time_of_its_own_where_the_load_pod_pulls() -> None:
 def test_an_endpoint_is_never_missed() -> None:
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
     assert end_of_attempt(target(spec=endpoint, engine=None), at(20)) is None
+
+
+SECURED = {
+    "name": "e",
+    "endpoint": {
+        "url": "https://x",
+        "model": "m",
+        "tokenSecretRef": {"name": "llm-key", "key": "token"},
+        "tls": {"caConfigMapRef": {"name": "llm-ca", "key": "ca.crt"}},
+    },
+}
+PENDING: dict[str, Any] = {"phase": "Pending", "started_at": None}
+
+
+def not_mounted(volume: str, why: str) -> dict[str, Any]:
+    said = f'MountVolume.SetUp failed for volume "{volume}" : {why}'
+    return PENDING | {"troubles": (Trouble("FailedMount", said, at(5), at(60)),)}
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "words"),
+    [
+        (
+            PENDING | {"waiting": Waiting("CreateContainerConfigError", 'secret "llm-key" not found')},
+            "ContainerConfigError",
+            'secret "llm-key" not found',
+        ),
+        (not_mounted("endpoint-ca", 'configmap "llm-ca" not found'), "CANotFound", "ConfigMap llm-ca with key ca.crt"),
+        (
+            not_mounted("endpoint-ca", "configmap references non-existent config key: ca.crt"),
+            "CANotFound",
+            "endpoint.tls.caConfigMapRef: ConfigMap llm-ca with key ca.crt is not there",
+        ),
+        (not_mounted("dataset", 'configmap "prompts" not found'), "VolumeNotFound", '"prompts" not found'),
+    ],
+)
+def test_what_an_endpoint_refers_to_is_named(pod: dict[str, Any], reason: str, words: str) -> None:
+    secured = target().spec.model_validate(SECURED)
+    waiting = target(spec=secured, engine=None, heard=Heard(), load=load(**pod))
+    assert end_of_attempt(waiting, at(20)) is None
+    problem = end_of_attempt(waiting, at(60))
+    assert problem is not None
+    assert problem.reason == reason
+    assert words in problem.message
+    assert "in the run's namespace" in problem.message
 
 
 def test_a_load_pod_that_never_verifies_an_endpoint_is_given_up() -> None:

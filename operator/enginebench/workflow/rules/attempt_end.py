@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.rules.pod_end import engine_died, load_pod_died
@@ -155,7 +156,7 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
             f"Job {job.name} has had no pod for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
         )
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
-        return Problem(problem.reason, f"Load pod: {problem.message}")
+        return _ca_not_found(target, problem) or Problem(problem.reason, f"Load pod: {problem.message}")
     if pod.gated:
         return _gated(target, pod, now)
     heard = target.heard
@@ -174,6 +175,18 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         "LoadPodSilent",
         f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
         "and run again.",
+    )
+
+
+def _ca_not_found(target: TargetView, problem: Problem) -> Problem | None:
+    """The kubelet names a ConfigMap that is missing, but not one that lacks a key."""
+    ca = target.spec.endpoint.ca if target.spec.endpoint is not None else None
+    if ca is None or problem.reason != "VolumeNotFound" or f'"{CA_VOLUME}"' not in problem.message:
+        return None
+    return Problem(
+        "CANotFound",
+        f"endpoint.tls.caConfigMapRef: ConfigMap {ca.name} with key {ca.key} is not there in the run's namespace. "
+        f"Create it, and run again. ({problem.message})",
     )
 
 
