@@ -8,12 +8,12 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
+from enginebench.loadgen.decrypted import Decrypted
 from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.events import Splitter
 from enginebench.loadgen.http import BodySink, Head, ProtocolError, ResponseParser
@@ -262,15 +262,17 @@ async def connect(address: SocketAddress, route: Route, listener: Listener) -> C
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(CONNECT_SECONDS):
             await loop.sock_connect(sock, address.where)
-        make: Callable[[], Connection] = lambda: Connection(route, listener)  # noqa: E731  # typed for mypy
+        connection = Connection(route, listener)
+        protocol: asyncio.BaseProtocol = connection
         secure: dict[str, Any] = {}
         if address.tls is not None:
+            protocol = Decrypted(connection)
             secure = {
                 "ssl": address.tls,
                 "server_hostname": address.host,
                 "ssl_handshake_timeout": CONNECT_SECONDS,
             }
-        _, connection = await loop.create_connection(make, sock=sock, **secure)
+        await loop.create_connection(lambda: protocol, sock=sock, **secure)
     except BaseException:
         sock.close()
         raise

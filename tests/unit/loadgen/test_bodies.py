@@ -205,7 +205,9 @@ def test_addresses(url: str, host: str, port: int, path: str, authority: str) ->
     assert (address.host, address.port, address.path, address.authority) == (host, port, path, authority)
 
 
-@pytest.mark.parametrize(("url", "words"), [("grpc://a", "must begin with http:// or https://"), ("http://", "names no host")])
+@pytest.mark.parametrize(
+    ("url", "words"), [("grpc://a", "must begin with http:// or https://"), ("http://", "names no host")]
+)
 def test_an_address_that_cannot_be_used_is_refused(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse(url)
