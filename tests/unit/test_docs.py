@@ -13,6 +13,7 @@ import yaml
 from enginebench.api.loadplan import DatasetPlan
 from enginebench.api.v1alpha1 import BenchmarkRun
 from enginebench.loadgen import dataset
+from enginebench.workflow import reasons
 from scripts import make_prompts, make_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,12 +97,12 @@ def test_every_failure_has_its_line() -> None:
     assert sorted(reason for reason in reasons if f"`{reason}`" not in text) == []
 
 
-def test_every_reason_of_a_point_has_its_line() -> None:
-    source = (ROOT / "operator/enginebench/workflow/verdicts.py").read_text("utf-8")
-    reasons = re.findall(r'reasons\.append\("(\w+)"\)', source)
-    assert "Censored" in reasons
+def test_every_reason_of_a_point_has_its_line_and_its_paragraph() -> None:
     text = (ROOT / "docs/measurement.md").read_text("utf-8")
-    assert [reason for reason in reasons if f"| `{reason}` |" not in text] == []
+    levels = ((reasons.INVALID, "Invalid"), (reasons.LIMITED, "Limited"), (reasons.REMARKS, "(any)"))
+    told = re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE)
+    assert sorted(told) == sorted((word, level) for table, level in levels for word in table)
+    assert re.findall(r"^### `(\w+)`$", text, re.MULTILINE) == [word for word, _ in told]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

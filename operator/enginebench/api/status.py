@@ -95,7 +95,7 @@ class PointStatus(StatusObject):
     validity: str = ""
     """Valid, Limited, Invalid, Skipped or Superseded."""
     reasons: list[str] | None = None
-    """Why it is not simply Valid: stable CamelCase words."""
+    """Why it is not simply Valid, and what else is to be known of its figures: stable CamelCase words."""
     message: str | None = None
     """The reasons in words."""
     requests: PointRequests | None = None

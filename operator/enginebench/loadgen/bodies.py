@@ -42,9 +42,18 @@ class Bodies:
         self._cached = 0
         self._salted = plan.prompt_reuse != "AsIs"
         self._prefix = words(plan.seed, -1, plan.shared_prefix_tokens) if plan.prompt_reuse == "Shared" else ""
+        self._sent: set[int] = set()
+        self._alike = [] if self._salted else _first_alike(rows)
+        self._asked = self._repeated = 0
+
+    @property
+    def repeated(self) -> float:
+        """Share of the point's requests in the window whose prompt, unsalted, had been asked before."""
+        return self._repeated / self._asked if self._asked else 0.0
 
     def warm(self, point: PointPlan) -> None:
         """Build what the point will ask first, until the cache is full."""
+        self._asked = self._repeated = 0
         for number in range(len(self._rows)):
             if self._cached >= CACHE_BYTES:
                 return
@@ -52,10 +61,19 @@ class Bodies:
 
     def request(self, point: PointPlan, phase: str, number: int) -> bytes:
         """The `number`-th request of a phase of a point: its bytes depend on nothing that happened before."""
-        prepared = self._prepared(self._row_of(point, number))
+        row = self._row_of(point, number)
+        prepared = self._prepared(row)
+        if not self._salted:
+            self._note(phase, self._alike[row])
         if not prepared.after:
             return prepared.before
         return prepared.before + salt(self._plan.seed, point, phase, number) + prepared.after
+
+    def _note(self, phase: str, row: int) -> None:
+        if phase == "window":
+            self._asked += 1
+            self._repeated += row in self._sent
+        self._sent.add(row)
 
     def _row_of(self, point: PointPlan, number: int) -> int:
         # Every point begins elsewhere in the order, wherever it stands in a plan that was cut by a suspension.
@@ -95,6 +113,12 @@ class Bodies:
 def order(rows: int, seed: int) -> list[int]:
     """The rows, shuffled by the seed; the same on every machine and in every version."""
     return sorted(range(rows), key=lambda row: hashlib.blake2b(f"{seed}/{row}".encode(), digest_size=16).digest())
+
+
+def _first_alike(rows: Sequence[Row]) -> list[int]:
+    """For each row the first one with the same prompt."""
+    first: dict[tuple[str | None, tuple[Message, ...] | None], int] = {}
+    return [first.setdefault((row.prompt, row.messages), number) for number, row in enumerate(rows)]
 
 
 def salt(seed: int, point: PointPlan, phase: str, number: int) -> bytes:

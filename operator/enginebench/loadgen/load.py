@@ -68,7 +68,7 @@ class Load(ABC):
         self._source = source
         self._model_is_wrong = model_is_wrong
         self._max_requests = max_requests
-        self._monitor = Monitor()
+        self._monitor = Monitor(self.gaps)
         self._phase = "warm-up"
         self._number = 0
         self._open_at = 0

@@ -1,39 +1,69 @@
-"""The load generator's eye on itself: how late its own loop runs, and how much processor it takes."""
+"""The load generator's eye on itself: how late its own loop is, and what the machine kept from it.
+
+A kernel timer is read by the same loop as the engine's answers: what it waits to be read, an event that came at that
+moment waits too. It goes on expiring while this process is stopped or busy, and every expiry counts: a second that
+was slept through is a second of lags, not one sample (G. Tene's "coordinated omission"). A reading costs about 5 µs.
+"""
 
 import asyncio
 from time import monotonic_ns, process_time
 
+from enginebench import timerfd
+from enginebench.loadgen.machine import Reading, withheld
+from enginebench.results.histogram import Histogram
 from enginebench.results.seen import Strain
 
-SAMPLE_SECONDS = 0.02
+PERIOD = 7_300_000
+"""Nanoseconds. No whole part of 10 ms or another usual step of an engine, so that every phase of one is seen."""
+LATE = 1_000_000
+"""From this lag on, events of a stream that came in one read may have been put together by ourselves."""
 
 
 class Monitor:
-    """Between `start` and `stop`: lateness of a timer fifty times a second, and the processor time taken.
+    """Between `start` and `stop`: the lag of the loop, the processor time taken, and what was withheld.
 
-    The loop's timers count in milliseconds, so that a lateness below 1 ms says nothing.
+    `gaps` are those between content events: two events in one read have the same time, and none between them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gaps: Histogram) -> None:
         self.strain = Strain()
-        self._timer: asyncio.TimerHandle | None = None
+        self._gaps = gaps
+        self._counted = (0, 0)
         self._due = 0
+        self._timer: timerfd.TimerFd | None = None
+        self._before = Reading(None, None, 0)
 
     def start(self) -> None:
         self.strain.wall_seconds, self.strain.cpu_seconds = -monotonic_ns() / 1e9, -process_time()
-        self._arm()
+        self._before = Reading.now()
+        self._counted = self._gaps.samples, self._gaps.zeros
+        if timerfd.AVAILABLE:
+            self._timer = timerfd.TimerFd()
+            self._due = monotonic_ns() + PERIOD
+            self._timer.set(self._due, PERIOD)
+            asyncio.get_running_loop().add_reader(self._timer.fd, self._read)
 
     def stop(self) -> None:
         if self._timer is not None:
-            self._timer.cancel()
+            self._read()  # what has expired by now belongs to the window
+            asyncio.get_running_loop().remove_reader(self._timer.fd)
+            self._timer.close()
             self._timer = None
-            self.strain.wall_seconds += monotonic_ns() / 1e9
-            self.strain.cpu_seconds += process_time()
+        strain = self.strain
+        strain.wall_seconds += monotonic_ns() / 1e9
+        strain.cpu_seconds += process_time()
+        strain.throttled, strain.stolen = withheld(self._before, Reading.now(), strain.wall_seconds)
 
-    def _arm(self) -> None:
-        self._due = monotonic_ns() + int(SAMPLE_SECONDS * 1e9)
-        self._timer = asyncio.get_running_loop().call_later(SAMPLE_SECONDS, self._sample)
-
-    def _sample(self) -> None:
-        self.strain.lag.record(max(0, monotonic_ns() - self._due))
-        self._arm()
+    def _read(self) -> None:
+        assert self._timer is not None
+        now, late = monotonic_ns(), False
+        for _ in range(self._timer.expired()):
+            lag = max(0, now - self._due)
+            self.strain.lag.record(lag)
+            late = late or lag > LATE
+            self._due += PERIOD
+        samples, zeros = self._gaps.samples, self._gaps.zeros
+        if late:
+            self.strain.late_gaps += samples - self._counted[0]
+            self.strain.late_coalesced += zeros - self._counted[1]
+        self._counted = samples, zeros

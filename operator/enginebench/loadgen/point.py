@@ -100,6 +100,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         drain_bound_reached=not drained and not interrupted,
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
+        prompts_repeated=site.bodies.repeated,
     )
     return point_report(point, load.seen(), course, most_bytes=plan.point_bytes)
 

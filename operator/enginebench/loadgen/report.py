@@ -29,6 +29,7 @@ class Course:
     drain_bound_reached: bool = False
     engine_start_before: float | None = None
     engine_start_after: float | None = None
+    prompts_repeated: float = 0.0
 
 
 def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
@@ -75,7 +76,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
 
 
 def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted: figures.Tokens) -> Evidence:
-    strain, lag = seen.strain, seen.strain.lag.quantile(99)
+    strain = seen.strain
     errors = Counter(record.error for record in tracked if record.outcome == "errored")
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
     return Evidence(
@@ -89,10 +90,22 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
         tokens_per_event=counted.per_event if counted.source == "usage" else None,
         token_source=counted.source,
         client_cpu_percent=100 * strain.cpu_seconds / strain.wall_seconds if strain.wall_seconds else None,
-        loop_lag_p99=None if lag is None else lag / 1e6,
+        own_lag=figures.histogram_figure(strain.lag) if strain.lag.samples else None,
+        coalesced_by_lag=_coalesced_by_lag(seen),
+        throttled=strain.throttled,
+        stolen=strain.stolen,
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
         finish_reasons=dict(reasons),
+        prompts_repeated=course.prompts_repeated,
     )
+
+
+def _coalesced_by_lag(seen: Seen) -> float:
+    """The engine may send two events at once, too: what it does while we are punctual is not laid to our own lag."""
+    gaps, late = seen.gaps, seen.strain
+    punctual = gaps.samples - late.late_gaps
+    usual = (gaps.zeros - late.late_coalesced) / punctual if punctual else 0.0
+    return max(0.0, late.late_coalesced - usual * late.late_gaps) / gaps.samples if gaps.samples else 0.0
 
 
 def _within(

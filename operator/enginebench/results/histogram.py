@@ -73,6 +73,11 @@ class Histogram:
         self.weight += other.weight
         self.total += other.total
 
+    @property
+    def zeros(self) -> int:
+        """Weight of the values that are exactly 0."""
+        return self._buckets[0]
+
     def mean(self) -> float | None:
         """Weighted mean in nanoseconds, exact; None while empty."""
         return self.total / self.weight if self.weight else None

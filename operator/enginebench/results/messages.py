@@ -90,11 +90,19 @@ class Evidence(Wire, frozen=True, kw_only=True):
     token_source: str = "usage"  # noqa: S105  # tokens of text, not a secret
     """`usage` (the server's own count) or `events`."""
     client_cpu_percent: float | None = None
-    loop_lag_p99: float | None = None
-    """Lateness of the load generator's own loop, milliseconds."""
+    own_lag: Figure | None = None
+    """How long what came waited to be read by the load generator itself, sampled evenly in time."""
+    coalesced_by_lag: float = 0.0
+    """Share of the gaps between content events that are none because the load generator read both at once, being late."""
+    throttled: float | None = None
+    """Share of the window in which the load generator's cgroup was not let run. None: the kernel does not tell."""
+    stolen: float | None = None
+    """Share of its processors' time that the hypervisor gave to others. None: the kernel does not tell."""
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     """Error texts with how often they came, the 8 most frequent."""
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)
+    prompts_repeated: float = 0.0
+    """Share of the window's requests whose prompt had been sent to this engine before."""
 
 
 class PointReport(Wire, frozen=True, kw_only=True):

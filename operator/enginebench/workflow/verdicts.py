@@ -1,28 +1,23 @@
 """What a point, a target and a run are worth: from evidence to Valid, Limited or Invalid, and to the best target.
 
-The reasons are stable words; `docs/measurement.md` has a paragraph for each.
+The reasons are stable words; `workflow.reasons` has them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from enginebench.api.v1alpha1 import Peak, PointStatus
 from enginebench.results.messages import PointReport
 from enginebench.workflow.problem import COMPLETED, Problem
+from enginebench.workflow.reasons import INVALID, LIMITED, REMARKS, Case, Reason
 
-ERROR_RATE_BOUND = 0.10
-"""Above this share of failed requests a point does not say how fast the engine is, but that it fails."""
-SAMPLES_FOR_P99 = 300
-"""The status always carries a P99; from this many requests on it rests on more than the three slowest."""
-RESTART_TOLERANCE_SECONDS = 1.0
-"""Two readings of one engine's process start differ by rounding only."""
 PEAK_SLACK = 0.02
 """The peak is the lowest concurrency within this share of the highest output TPS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`validity` is Valid, Limited or Invalid; `reasons` say why it is not Valid, the gravest first."""
+    """`validity` is Valid, Limited or Invalid; `reasons`, the gravest first, say why, and what else is to be known."""
 
     validity: str
     reasons: tuple[str, ...] = ()
@@ -31,44 +26,16 @@ class Verdict:
 
 def judge_point(report: PointReport, *, engine_ended_at: float | None = None) -> Verdict:
     """The worth of one point. `engine_ended_at` (Unix seconds): when the engine's container ended, if it did."""
-    invalid, invalid_words = _invalid(report, engine_ended_at)
-    limited, limited_words = _limited(report)
-    reasons = tuple(invalid + limited)
+    case = Case(report, engine_ended_at)
+    invalid, limited, remarks = (_holding(table, case) for table in (INVALID, LIMITED, REMARKS))
     validity = "Invalid" if invalid else "Limited" if limited else "Valid"
-    return Verdict(validity, reasons, "; ".join(invalid_words + limited_words))
+    said = invalid | limited | remarks
+    return Verdict(validity, tuple(said), "; ".join(said.values()))
 
 
-def _invalid(report: PointReport, engine_ended_at: float | None) -> tuple[list[str], list[str]]:
-    reasons, words = [], []
-    evidence, counts = report.evidence, report.requests
-    if evidence.wrong_models:
-        reasons.append("WrongModel")
-        words.append(f"answers came from model {', '.join(evidence.wrong_models)}")
-    before, after = evidence.engine_start_before, evidence.engine_start_after
-    restarted = before is not None and after is not None and after - before > RESTART_TOLERANCE_SECONDS
-    if restarted or (engine_ended_at is not None and engine_ended_at <= report.ended_at):
-        reasons.append("EngineRestarted")
-        words.append("the engine's process ended or started anew during the point")
-    finished = counts.succeeded + counts.errored
-    if finished and counts.errored / finished > ERROR_RATE_BOUND:
-        reasons.append("ErrorRate")
-        most = max(evidence.errors.items(), key=lambda kv: kv[1], default=("no text", 0))[0]
-        words.append(f"{counts.errored} of {finished} finished requests failed, most with: {most}")
-    return reasons, words
-
-
-def _limited(report: PointReport) -> tuple[list[str], list[str]]:
-    reasons, words = [], []
-    if report.evidence.interrupted:
-        reasons.append("Interrupted")
-        words.append("the point was closed before its time")
-    if report.requests.incomplete:
-        reasons.append("Censored")
-        words.append(f"{report.requests.incomplete} requests had not finished when the drain ended")
-    if report.requests.succeeded < SAMPLES_FOR_P99:
-        reasons.append("TooFewSamples")
-        words.append(f"{report.requests.succeeded} finished requests; a P99 wants {SAMPLES_FOR_P99}")
-    return reasons, words
+def _holding(table: Mapping[str, Reason], case: Case) -> dict[str, str]:
+    """The reasons of a table that hold, with their words."""
+    return {name: words for name, reason in table.items() if (words := reason(case))}
 
 
 def usable(row: PointStatus) -> bool:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from enginebench.api.v1alpha1 import AtLeast, Peak, PointStatus, TargetStatus
-from enginebench.results.messages import Evidence, RequestCounts
+from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.summary import summarize
 from enginebench.workflow.verdicts import judge_point, outcome_of_points, peak, usable
-from tests.unit.workflow.build import at, report, row
+from tests.unit.workflow.build import at, figure, report, row
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,13 @@ from tests.unit.workflow.build import at, report, row
         ({"evidence": Evidence(engine_start_before=1.0, engine_start_after=9.0)}, "Invalid", ("EngineRestarted",)),
         ({"evidence": Evidence(engine_start_before=1.0, engine_start_after=1.4)}, "Valid", ()),
         ({"evidence": Evidence(engine_start_before=1.0)}, "Valid", ()),
+        ({"evidence": Evidence(throttled=0.001, stolen=0.01, coalesced_by_lag=0.01)}, "Valid", ()),
+        ({"evidence": Evidence(throttled=0.0011)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": Evidence(stolen=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": Evidence(coalesced_by_lag=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": Evidence(prompts_repeated=0.5)}, "Limited", ("CacheInfluenced",)),
+        ({"evidence": Evidence(tokens_per_event=1.05)}, "Valid", ()),
+        ({"evidence": Evidence(tokens_per_event=1.06)}, "Valid", ("MultiTokenEvents",)),
     ],
 )
 def test_judge_point(changes: dict[str, Any], want_validity: str, want_reasons: tuple[str, ...]) -> None:
@@ -38,6 +45,53 @@ def test_judge_point(changes: dict[str, Any], want_validity: str, want_reasons: 
 @pytest.mark.parametrize(("ended", "want"), [(9.9, "Invalid"), (10.1, "Valid")])
 def test_an_engine_that_ended_before_the_point_did(ended: float, want: str) -> None:
     assert judge_point(report(ended=10), engine_ended_at=at(ended).timestamp()).validity == want
+
+
+def lagging(p99: float, *, count: int = 1000, **figures: Any) -> PointReport:
+    """A point whose load generator was `p99` ms late at its worst percentile, and punctual else; answers of 11 tokens."""
+    lag = Figure(count=count, p50=0.0, p90=0.1, p95=0.2, p99=p99)
+    return report(evidence=Evidence(own_lag=lag), output_tokens_mean=11.0, **figures)
+
+
+@pytest.mark.parametrize(
+    ("point", "want"),
+    [
+        (lagging(2.0), ()),
+        (lagging(2.1), ("LoadGeneratorSaturated",)),
+        (lagging(2.1, count=299), ()),  # too few samples of the lag for its P99
+        (lagging(5.0, ttft=figure(p99=50.0)), ()),
+        (lagging(5.1, ttft=figure(p99=50.0)), ("LoadGeneratorSaturated",)),
+        (lagging(20.0, ttft=figure(p99=200.0), itl=figure(p99=19.0)), ()),  # a tenth of it is an interval's share
+        (lagging(20.1, ttft=figure(p99=201.0), itl=figure(p99=19.0)), ("LoadGeneratorSaturated",)),
+        (lagging(20.0, ttft=Figure(count=400, p99=Censored(at_least=200.0), censored=9)), ()),
+        (lagging(20.1, ttft=Figure(count=400, p99=Censored(at_least=200.0), censored=9)), ("LoadGeneratorSaturated",)),
+        (lagging(9.0, ttft=Figure(count=0)), ()),
+    ],
+)
+def test_no_figure_may_be_the_load_generators_own_lag(point: PointReport, want: tuple[str, ...]) -> None:
+    assert judge_point(point).reasons == want
+
+
+def test_what_is_known_of_a_saturated_load_generator_is_told() -> None:
+    lag = Figure(count=1000, p50=0.0, p90=9.0, p95=9.0, p99=9.0)
+    found = judge_point(report(evidence=Evidence(own_lag=lag, throttled=0.25), ttft=figure(p99=20.0)))
+    assert found.message == (
+        "the load generator could not keep up: 9 ms of its P90 TTFT of 2 ms are its own lag, "
+        "9 ms of its P90 ITL of 2 ms are its own lag, its CPU limit held it up for 25.0% of the window"
+    )
+
+
+@pytest.mark.parametrize(
+    ("finished", "want"),
+    [
+        (0, "0 finished requests are too few for P50 (30), P90 (100), P95 (200), P99 (300)"),
+        (30, "30 finished requests are too few for P90 (100), P95 (200), P99 (300)"),
+        (200, "200 finished requests are too few for P99 (300)"),
+        (300, ""),
+    ],
+)
+def test_which_percentiles_rest_on_too_few(finished: int, want: str) -> None:
+    assert judge_point(report(requests=RequestCounts(succeeded=finished))).message == want
 
 
 def test_an_error_is_told_in_its_own_words() -> None:

@@ -1,0 +1,139 @@
+"""Why a point is not simply Valid: a table of words, each with the evidence that brings it about.
+
+An entry takes a `Case` and gives the reason in a sentence's words, or nothing where it does not hold. The gravest
+stand first. `docs/measurement.md` has a paragraph for each.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from enginebench.results.messages import Censored, Figure, PointReport
+
+ERROR_RATE_BOUND = 0.10
+"""Above this share of failed requests a point does not say how fast the engine is, but that it fails."""
+RESTART_TOLERANCE_SECONDS = 1.0
+"""Two readings of one engine's process start differ by rounding only."""
+SAMPLES_FOR = {50: 30, 90: 100, 95: 200, 99: 300}
+"""Percentile → samples from which on it rests on more than the three slowest."""
+LAG_MILLISECONDS, LAG_SHARE = 2.0, 0.10
+"""Of a figure may be the load generator's own lag: the greater of the two."""
+COALESCED_BOUND = 0.01
+"""Of the gaps between events may have been lost to our own lag."""
+THROTTLED_BOUND, STOLEN_BOUND = 0.001, 0.01
+"""Of the window may the load generator have been kept from running, by its cgroup and by the hypervisor."""
+TOKENS_PER_EVENT_BOUND = 1.05
+"""Above this an event is no longer a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known of a point."""
+
+    report: PointReport
+    engine_ended_at: float | None = None
+    """Unix seconds, if the engine's container ended."""
+
+
+Reason = Callable[[Case], str]
+
+
+def _wrong_model(case: Case) -> str:
+    wrong = case.report.evidence.wrong_models
+    return f"answers came from model {', '.join(wrong)}" if wrong else ""
+
+
+def _engine_restarted(case: Case) -> str:
+    before, after = case.report.evidence.engine_start_before, case.report.evidence.engine_start_after
+    restarted = before is not None and after is not None and after - before > RESTART_TOLERANCE_SECONDS
+    ended = case.engine_ended_at is not None and case.engine_ended_at <= case.report.ended_at
+    return "the engine's process ended or started anew during the point" if restarted or ended else ""
+
+
+def _error_rate(case: Case) -> str:
+    counts = case.report.requests
+    finished = counts.succeeded + counts.errored
+    if not finished or counts.errored / finished <= ERROR_RATE_BOUND:
+        return ""
+    most = max(case.report.evidence.errors.items(), key=lambda kv: kv[1], default=("no text", 0))[0]
+    return f"{counts.errored} of {finished} finished requests failed, most with: {most}"
+
+
+def _load_generator_saturated(case: Case) -> str:
+    evidence = case.report.evidence
+    found = list(_figures_of_our_own(case.report))
+    if (evidence.throttled or 0.0) > THROTTLED_BOUND:
+        found.append(f"its CPU limit held it up for {evidence.throttled:.1%} of the window")
+    if (evidence.stolen or 0.0) > STOLEN_BOUND:
+        found.append(f"the hypervisor took {evidence.stolen:.1%} of its processors")
+    if evidence.coalesced_by_lag > COALESCED_BOUND:
+        found.append(f"it read {evidence.coalesced_by_lag:.1%} of the events together with the one before")
+    return f"the load generator could not keep up: {', '.join(found)}" if found else ""
+
+
+def _figures_of_our_own(report: PointReport) -> Iterator[str]:
+    """Figures of which more is our own lag than may be. A lag moves a TTFT by itself, an ITL by its share of one
+    interval: the figure of a request with n tokens by at most 1 / (n - 1) of it."""
+    lag = report.evidence.own_lag
+    if lag is None:
+        return
+    intervals = max(1.0, (report.output_tokens_mean or 0.0) - 1)
+    for name, figure, shares in (("TTFT", report.ttft, 1.0), ("ITL", report.itl, intervals)):
+        for percent, samples in SAMPLES_FOR.items():
+            own, value = _percentile(lag, percent), _percentile(figure, percent)
+            if own is None or value is None or lag.count < samples:
+                continue
+            if own / shares > max(LAG_MILLISECONDS, LAG_SHARE * value):
+                yield f"{own / shares:.3g} ms of its P{percent} {name} of {value:.3g} ms are its own lag"
+                break
+
+
+def _percentile(figure: Figure, percent: int) -> float | None:
+    value: float | Censored | None = getattr(figure, f"p{percent}")
+    return value.at_least if isinstance(value, Censored) else value
+
+
+def _interrupted(case: Case) -> str:
+    return "the point was closed before its time" if case.report.evidence.interrupted else ""
+
+
+def _censored(case: Case) -> str:
+    open_ = case.report.requests.incomplete
+    return f"{open_} requests had not finished when the drain ended" if open_ else ""
+
+
+def _too_few_samples(case: Case) -> str:
+    finished = case.report.requests.succeeded
+    short = [f"P{percent} ({samples})" for percent, samples in SAMPLES_FOR.items() if finished < samples]
+    return f"{finished} finished requests are too few for {', '.join(short)}" if short else ""
+
+
+def _cache_influenced(case: Case) -> str:
+    share = case.report.evidence.prompts_repeated
+    return f"{share:.0%} of its prompts had been sent to this engine before (promptReuse asIs)" if share else ""
+
+
+def _multi_token_events(case: Case) -> str:
+    per_event = case.report.evidence.tokens_per_event
+    if per_event is None or per_event <= TOKENS_PER_EVENT_BOUND:
+        return ""
+    return f"an event carries {per_event:.3g} tokens: the gap between events is not that between tokens, ITL is"
+
+
+INVALID: dict[str, Reason] = {
+    "WrongModel": _wrong_model,
+    "EngineRestarted": _engine_restarted,
+    "ErrorRate": _error_rate,
+    "LoadGeneratorSaturated": _load_generator_saturated,
+}
+"""The engine, the load or the instrument was not what it should have been."""
+
+LIMITED: dict[str, Reason] = {
+    "Interrupted": _interrupted,
+    "Censored": _censored,
+    "TooFewSamples": _too_few_samples,
+    "CacheInfluenced": _cache_influenced,
+}
+"""True, but imprecise or of a kind of its own."""
+
+REMARKS: dict[str, Reason] = {"MultiTokenEvents": _multi_token_events}
+"""To be known of a figure; the point is worth no less."""
