@@ -53,9 +53,7 @@ def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
     wrong_models: Counter[str] = Counter()
     for seen, offset in shares:
         gaps.merge(seen.gaps)
-        strain.lag.merge(seen.strain.lag)
-        strain.cpu_seconds += seen.strain.cpu_seconds
-        strain.wall_seconds = max(strain.wall_seconds, seen.strain.wall_seconds)
+        strain.merge(seen.strain)
         wrong_models.update(seen.wrong_models)
         _shift(seen.records, offset.ahead, (window.close - window.open) / (seen.window.close - seen.window.open))
         records += seen.records
