@@ -167,11 +167,13 @@ def test_instants_that_never_came_stay_so() -> None:
 def test_what_counts_alike_is_added() -> None:
     lag = Histogram()
     lag.record(5)
-    one = Seen(Window(0, 10), [], Histogram(), [Tick(1, 2), Tick(3, 4)], 5, {"other": 1}, Strain(lag, 2.0, 10.0))
+    strain = Strain(lag, late_gaps=7, late_coalesced=3, cpu_seconds=2.0, wall_seconds=10.0, throttled=0.1)
+    one = Seen(Window(0, 10), [], Histogram(), [Tick(1, 2), Tick(3, 4)], 5, {"other": 1}, strain)
     merged = shares.merged([(one, Offset()), (shares.from_bytes(shares.to_bytes(one)), Offset())])
     assert merged.ticks == [Tick(2, 4), Tick(6, 8)]
     assert (merged.replayed, merged.wrong_models) == (10, {"other": 2})
-    assert merged.strain.lag.samples == 2
+    assert (merged.strain.lag.samples, merged.strain.late_gaps, merged.strain.late_coalesced) == (2, 14, 6)
+    assert (merged.strain.throttled, merged.strain.stolen) == (0.1, None)  # the worst of both
     assert (merged.strain.cpu_seconds, merged.strain.wall_seconds) == (4.0, 10.0)  # two processes over the same span
 
 
@@ -186,7 +188,9 @@ def test_every_part_of_what_was_seen_has_a_rule_of_merging() -> None:
     assert {field.name for field in fields(Seen)} == {
         *("window", "records", "gaps", "ticks", "replayed", "wrong_models", "strain"),
     }  # fmt: skip
-    assert {field.name for field in fields(Strain)} == {"lag", "cpu_seconds", "wall_seconds"}
+    assert {field.name for field in fields(Strain)} == {
+        *("lag", "late_gaps", "late_coalesced", "cpu_seconds", "wall_seconds", "throttled", "stolen"),
+    }  # fmt: skip
 
 
 def _counted(events: int) -> RequestRecord:
