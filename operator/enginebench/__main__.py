@@ -16,6 +16,7 @@ COMMANDS = {
     "loadgen": ("enginebench.loadgen.main", "load one engine as a plan says (runs in the load pod)"),
     "simulate": ("enginebench.simulator.main", "run a simulated engine"),
     "export": ("enginebench.export.main", "write a run's results as JSON, CSV or parquet"),
+    "selftest": ("enginebench.loadgen.selftest", "measure how much the load generator carries on this machine"),
     "crd": ("enginebench.api.crd", "print or check the generated CustomResourceDefinition"),
 }
 """Name → (module with `main(argv) -> exit code`, what it does)."""

@@ -1,0 +1,147 @@
+"""How many tokens a second this very process, where it runs now, can receive without distorting them.
+
+It loads a simulated engine that gives every stream one token every 10 ms, however many there are, and looks how many
+streams it can have before they look different from a single one. The answer is a lower bound: the simulated engine
+takes its share of the machine, too, and may be what gave way.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
+from enginebench.loadgen import dataset
+from enginebench.loadgen.address import Address
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.point import Site, measure
+from enginebench.loadgen.verify import asked, resolved
+from enginebench.results.messages import Figure, PointReport
+
+STEP_MICROSECONDS = 10_000
+TOKENS = 64
+"""Of each answer."""
+MOST_STREAMS = 1024
+SIMULATED = (
+    *("--api", "vLLM", "--model", "calibration-sim", "--slots", str(MOST_STREAMS), "--max-queue", str(MOST_STREAMS)),
+    *("--prefill-microseconds-per-token", "0", "--decode-step-microseconds", str(STEP_MICROSECONDS)),
+    *("--decode-step-microseconds-per-sequence", "0"),
+)
+"""Arguments of `enginebench simulate`."""
+LEAST_SHARE = 0.98
+"""Of the tokens that as many single streams would get."""
+MOST_LATER_MILLISECONDS = 15.0
+"""P99 of TTFT, and of the gaps, against those of a single stream."""
+FIRST_STREAMS = 64
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of streams, and whether they looked like that many single ones."""
+
+    streams: int
+    tokens_per_second: float
+    ttft_p99: float
+    """Milliseconds, as `gap_p99`."""
+    gap_p99: float
+    faithful: bool
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found."""
+
+    tokens_per_second: float
+    """Of the most streams that were received faithfully."""
+    streams: int
+    bounded: bool
+    """More streams were tried and distorted; else the limit lies higher than was looked for."""
+    steps: tuple[Step, ...]
+
+
+Measure = Callable[[int], Awaitable[PointReport | None]]
+"""streams → the point as measured; None where it was interrupted."""
+
+
+async def calibrate(measured: Measure, most: int = MOST_STREAMS) -> Limit | None:
+    """Double the streams until they distort, then look once halfway; None where it was interrupted."""
+    if (single := await measured(1)) is None:
+        return None
+    steps: list[Step] = []
+    faithful, streams = 1, FIRST_STREAMS
+    while streams <= most and (not steps or steps[-1].faithful):
+        if (report := await measured(streams)) is None:
+            return None
+        steps.append(_step(report, single))
+        if steps[-1].faithful:
+            faithful, streams = streams, 2 * streams
+    if steps and not steps[-1].faithful:
+        if (report := await measured((faithful + streams) // 2)) is None:
+            return None
+        steps.append(_step(report, single))
+    best = max((step for step in steps if step.faithful), key=lambda step: step.streams, default=None)
+    return Limit(
+        tokens_per_second=best.tokens_per_second if best is not None else single.output_tokens_per_second,
+        streams=best.streams if best is not None else 1,
+        bounded=not all(step.faithful for step in steps),
+        steps=tuple(steps),
+    )
+
+
+async def against(address: Address, interrupt: asyncio.Event, seconds: int) -> Measure:
+    """Points of so many seconds against the simulated engine at `address`."""
+    plan = LoadPlan(
+        run_uid="calibration",
+        target="calibration-sim",
+        attempt=0,
+        dialect="vllm",
+        model="calibration-sim",
+        simulated=True,
+        dataset=DatasetPlan(synthetic=SyntheticRows(rows=64, prompt_tokens=8, output_tokens=TOKENS)),
+        request=RequestPlan(api="Completions", max_output_tokens=TOKENS),
+        duration_seconds=seconds,
+        ramp_seconds=1,  # equal streams that start together would be answered together
+        warmup_max_seconds=10,
+    )
+    rows, _ = dataset.read(plan.dataset, chat=False)
+    own = Site(
+        plan=plan,
+        address=await asked(resolved(address)),
+        bodies=Bodies(plan, address, rows),
+        engine_start=_unknown,
+        interrupt=interrupt,
+        say=_nothing,
+    )
+
+    async def measured(streams: int) -> PointReport | None:
+        return await measure(own, PointPlan(index=streams, concurrency=streams))
+
+    return measured
+
+
+def _step(report: PointReport, single: PointReport) -> Step:
+    streams = report.concurrency
+    ideal = streams * single.output_tokens_per_second
+    later = [_p99(report.ttft) - _p99(single.ttft), _p99(report.inter_event_gap) - _p99(single.inter_event_gap)]
+    return Step(
+        streams=streams,
+        tokens_per_second=report.output_tokens_per_second,
+        ttft_p99=_p99(report.ttft),
+        gap_p99=_p99(report.inter_event_gap),
+        faithful=(
+            not report.requests.errored
+            and report.output_tokens_per_second >= LEAST_SHARE * ideal
+            and max(later) <= MOST_LATER_MILLISECONDS
+        ),
+    )
+
+
+def _p99(figure: Figure) -> float:
+    """A bound that was not reached, or nothing at all, is far from a single stream."""
+    return figure.p99 if isinstance(figure.p99, float) else float("inf")
+
+
+def _nothing(_stage: str, _message: str) -> None:
+    """A calibration's own points are no news."""
+
+
+async def _unknown() -> float | None:
+    return None
