@@ -146,6 +146,20 @@ def test_results_can_be_fetched_and_are_what_the_status_says(namespace: Namespac
     eventually(lambda: not namespace.objects() - namespace.ours, within=60, what="the results gone with the run")
 
 
+def test_the_load_generator_says_what_it_carries(namespace: Namespace) -> None:
+    run = benchmark("run", levels=[2])
+    run["spec"]["loadGenerator"] = {"calibrate": True}
+    namespace.apply(run)
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    [target] = status["targets"]
+    assert target["loadGenerator"]["tokensPerSecond"] > 1000
+    [point] = json.loads(export(namespace, "run"))["points"]
+    evidence = point["report"]["evidence"]
+    carried = target["loadGenerator"]["tokensPerSecond"]
+    assert evidence["generatorLimitTokensPerSecond"] == pytest.approx(carried, rel=1e-3)
+
+
 def test_one_failed_target_does_not_stop_the_next(namespace: Namespace) -> None:
     broken = {
         "name": "broken",

@@ -30,6 +30,9 @@ class LoadGenerator(SpecObject):
     """How many load pods; one carries up to 4096 users."""
     native: NativeGenerator | None = None
     """EngineBench's own load generator; used where absent, too."""
+    calibrate: bool = False
+    """While the engine starts, each load pod measures how many tokens/s it can receive without distorting them,
+    against a simulated engine beside it: status.targets[].loadGenerator. Takes about a minute."""
     resources: Resources | None = None
     """CPU and memory of the load pod. Requests of 500m and 512Mi where nothing is said."""
     node_selector: NodeSelector | None = None

@@ -21,6 +21,23 @@ TOKEN_VARIABLE = "ENGINEBENCH_TOKEN"  # noqa: S105  # a name
 """Environment variable of the load pod that holds the endpoint's bearer token. The plan never does."""
 
 
+CALIBRATION_SECONDS = 120
+"""The load pod gives up measuring itself after this."""
+CALIBRATION_PORT = 8001
+"""Where the simulated engine in the load pod's own network listens."""
+
+
+CALIBRATION_MODEL = "calibration-sim"
+CALIBRATION_STREAMS = 1024
+CALIBRATION_ENGINE = (
+    *("--api", "vLLM", "--model", CALIBRATION_MODEL),
+    *("--slots", str(CALIBRATION_STREAMS), "--max-queue", str(CALIBRATION_STREAMS)),
+    *("--prefill-microseconds-per-token", "0"),
+    *("--decode-step-microseconds", "10000", "--decode-step-microseconds-per-sequence", "0"),
+)
+"""Arguments of the simulated engine: every stream gets a token every 10 ms, however many there are."""
+
+
 class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that goes between the operator and its load pods."""
 
@@ -114,6 +131,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     pull_model: bool = False
     """Ollama: pull the model through /api/pull if /api/tags does not list it."""
     simulated: bool = False
+    calibrate_url: str = ""
+    """A simulated engine in the same pod, against which the load generator measures itself first; empty: it does not."""
 
     dataset: DatasetPlan
     prompt_reuse: Literal["Unique", "AsIs", "Shared"] = "Unique"

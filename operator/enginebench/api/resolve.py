@@ -12,7 +12,7 @@ from enginebench.api.affinity import Affinity
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.loadplan import PointPlan
+from enginebench.api.loadplan import CALIBRATION_SECONDS, PointPlan
 from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
@@ -81,6 +81,8 @@ class ResolvedTimeouts:
     model_download_seconds: int
     startup_seconds: int
     point_grace_seconds: int
+    calibration_seconds: int
+    """The load pod measures itself for so long, at most, before it looks for the engine; 0: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class ResolvedLoadGenerator:
     """The load pod."""
 
     pods: int
+    calibrate: bool
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     node_selector: Mapping[str, str]
@@ -205,6 +208,7 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         model_download_seconds=said.model_download_seconds,
         startup_seconds=said.startup_seconds,
         point_grace_seconds=said.point_grace_seconds,
+        calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,
     )
 
 
@@ -214,6 +218,7 @@ def load_generator(spec: BenchmarkRunSpec) -> ResolvedLoadGenerator:
     resources = said.resources or Resources()
     return ResolvedLoadGenerator(
         pods=said.pods,
+        calibrate=said.calibrate,
         requests=_merged(LOAD_REQUESTS, resources.limits, resources.requests),
         limits=_merged(resources.limits),
         node_selector=_merged(said.node_selector),

@@ -191,6 +191,17 @@ class DownloadStatus(StatusObject):
     """Bytes in all, where known."""
 
 
+class LoadGeneratorStatus(StatusObject):
+    """What the load pod carries, as it found by loading a simulated engine beside it (loadGenerator.calibrate)."""
+
+    tokens_per_second: float | None = None
+    """It receives so many without distorting them. Points above this are not to be trusted."""
+    streams: int | None = None
+    """In so many streams."""
+    bounded: bool | None = None
+    """More streams were tried and distorted. False: it carries more than was tried."""
+
+
 class Peak(StatusObject):
     """Where a target is at its best: the lowest load within 2 % of its highest output TPS."""
 
@@ -224,6 +235,8 @@ class TargetStatus(StatusObject):
     """Newest last, at most 5."""
     engine: EngineStatus | None = None
     """What really ran."""
+    load_generator: LoadGeneratorStatus | None = None
+    """What the load pod carries, where loadGenerator.calibrate asks for it."""
     timings: Timings | None = None
     """How long the start took."""
     download: DownloadStatus | None = None

@@ -154,6 +154,8 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         "containers": [container],
         "volumes": volumes,
     }
+    if generator.calibrate and create.target:
+        pod_spec["initContainers"] = [_calibration_engine(container)]
     if generator.node_selector:
         pod_spec["nodeSelector"] = dict(generator.node_selector)
     annotations = {
@@ -171,6 +173,19 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
             "podReplacementPolicy": "Failed",
             "template": {"metadata": {"labels": own, "annotations": annotations}, "spec": pod_spec},
         },
+    }
+
+
+def _calibration_engine(load: Obj) -> Obj:
+    """A simulated engine beside the load generator. An init container that stays: it ends with the pod's work."""
+    of_the_pod = ("image", "imagePullPolicy", "securityContext", "terminationMessagePolicy")
+    where = ("--host", "127.0.0.1", "--port", str(loadplan.CALIBRATION_PORT))
+    return {
+        **{key: load[key] for key in of_the_pod if key in load},
+        "name": "calibration",
+        "restartPolicy": "Always",
+        "args": ["simulate", *where, *loadplan.CALIBRATION_ENGINE],
+        "resources": {"requests": {"cpu": "500m", "memory": "128Mi"}},
     }
 
 
@@ -224,6 +239,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         pull_model=engine.pulls_model,
         simulated=target.simulated is not None,
         request=request,
+        calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if resolve.load_generator(spec).calibrate else "",
         points=tuple(workload.points[index] for index in create.points),
         points_total=len(workload.points),
         **common,

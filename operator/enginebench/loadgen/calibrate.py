@@ -10,7 +10,15 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
+from enginebench.api.loadplan import (
+    CALIBRATION_MODEL,
+    CALIBRATION_STREAMS,
+    DatasetPlan,
+    LoadPlan,
+    PointPlan,
+    RequestPlan,
+    SyntheticRows,
+)
 from enginebench.loadgen import dataset
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.bodies import Bodies
@@ -18,21 +26,14 @@ from enginebench.loadgen.point import Site, measure
 from enginebench.loadgen.verify import asked, resolved
 from enginebench.results.messages import Figure, PointReport
 
-STEP_MICROSECONDS = 10_000
 TOKENS = 64
 """Of each answer."""
-MOST_STREAMS = 1024
-SIMULATED = (
-    *("--api", "vLLM", "--model", "calibration-sim", "--slots", str(MOST_STREAMS), "--max-queue", str(MOST_STREAMS)),
-    *("--prefill-microseconds-per-token", "0", "--decode-step-microseconds", str(STEP_MICROSECONDS)),
-    *("--decode-step-microseconds-per-sequence", "0"),
-)
-"""Arguments of `enginebench simulate`."""
 LEAST_SHARE = 0.98
 """Of the tokens that as many single streams would get."""
 MOST_LATER_MILLISECONDS = 15.0
 """P99 of TTFT, and of the gaps, against those of a single stream."""
 FIRST_STREAMS = 64
+RETRY_SECONDS = 0.2
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ Measure = Callable[[int], Awaitable[PointReport | None]]
 """streams → the point as measured; None where it was interrupted."""
 
 
-async def calibrate(measured: Measure, most: int = MOST_STREAMS) -> Limit | None:
+async def calibrate(measured: Measure, most: int = CALIBRATION_STREAMS) -> Limit | None:
     """Double the streams until they distort, then look once halfway; None where it was interrupted."""
     if (single := await measured(1)) is None:
         return None
@@ -90,10 +91,10 @@ async def against(address: Address, interrupt: asyncio.Event, seconds: int) -> M
     """Points of so many seconds against the simulated engine at `address`."""
     plan = LoadPlan(
         run_uid="calibration",
-        target="calibration-sim",
+        target=CALIBRATION_MODEL,
         attempt=0,
         dialect="vllm",
-        model="calibration-sim",
+        model=CALIBRATION_MODEL,
         simulated=True,
         dataset=DatasetPlan(synthetic=SyntheticRows(rows=64, prompt_tokens=8, output_tokens=TOKENS)),
         request=RequestPlan(api="Completions", max_output_tokens=TOKENS),
@@ -115,6 +116,24 @@ async def against(address: Address, interrupt: asyncio.Event, seconds: int) -> M
         return await measure(own, PointPlan(index=streams, concurrency=streams))
 
     return measured
+
+
+async def reachable(address: Address) -> None:
+    """Returns when something listens there."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(address.host, address.port)
+        except OSError:
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            writer.close()
+            return
+
+
+def with_limit(report: PointReport, tokens_per_second: float | None) -> PointReport:
+    """The point with what the load generator carries beside it."""
+    evidence = msgspec.structs.replace(report.evidence, generator_limit_tokens_per_second=tokens_per_second)
+    return msgspec.structs.replace(report, evidence=evidence)
 
 
 def _step(report: PointReport, single: PointReport) -> Step:

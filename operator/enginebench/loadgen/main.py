@@ -15,21 +15,23 @@ import msgspec
 import uvloop
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import LoadPlan, PointPlan, Row
+from enginebench.api.loadplan import CALIBRATION_SECONDS, LoadPlan, PointPlan, Row
 from enginebench.loadgen import dataset
 from enginebench.loadgen.access import address_of
-from enginebench.loadgen.address import Address
+from enginebench.loadgen.address import Address, parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.calibrate import against, calibrate, reachable, with_limit
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.speaker import Speaker
 from enginebench.loadgen.verify import GaveUp, asked, resolved, verify
-from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.messages import End, Failure, GeneratorLimit, Progress
 
 STAY_SECONDS = 600
 """After the end the pod stays until it is told to go: so long its log can be read."""
 HEARTBEAT_SECONDS = 1.0
+CALIBRATION_POINT_SECONDS = 3
 
 _T = TypeVar("_T")
 
@@ -57,6 +59,7 @@ class Program:
         self._interrupt = asyncio.Event()
         self._progress = Progress(stage="Waiting")
         self._sent = 0
+        self._carries: float | None = None
         self._bug: Exception | None = None
 
     async def run(self) -> None:
@@ -90,8 +93,9 @@ class Program:
             address = address_of(self._plan, os.environ)
         except ValueError as error:
             raise GaveUp("VerificationFailed", f"{error}.") from None
+        limit = await self._limit() if self._plan.calibrate_url else None
         report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
-        self._speaker.say(report)
+        self._speaker.say(msgspec.structs.replace(report, generator_limit=limit))
         await self._measure(address, rows)
 
     def _rows(self) -> Sequence[Row]:
@@ -109,6 +113,25 @@ class Program:
                 f"{self._plan.dataset.digest}). Leave it as it is while a run lasts.",
             )
         return rows
+
+    async def _limit(self) -> GeneratorLimit | None:
+        """What this pod carries; None where it was interrupted."""
+        address = parse(self._plan.calibrate_url)
+        self._say("Waiting", "calibrating: measuring what the load generator carries")
+        try:
+            async with asyncio.timeout(CALIBRATION_SECONDS):
+                await reachable(address)
+                found = await calibrate(await against(address, self._interrupt, CALIBRATION_POINT_SECONDS))
+        except TimeoutError as error:
+            raise GaveUp(
+                "CalibrationFailed",
+                f"The load generator could not measure itself within {CALIBRATION_SECONDS} s: give it more CPU "
+                "(spec.loadGenerator.resources), or do without spec.loadGenerator.calibrate.",
+            ) from error
+        if found is None:
+            return None
+        self._carries = found.tokens_per_second
+        return GeneratorLimit(tokens_per_second=found.tokens_per_second, streams=found.streams, bounded=found.bounded)
 
     async def _measure(self, address: Address, rows: Sequence[Row]) -> None:
         where, plan = await asked(resolved(address)), self._plan
@@ -129,6 +152,7 @@ class Program:
             self._enter(point, f"{_users(point)}, load point {point.index + 1} of {total}")
             report = await measure(site, point) if not self._interrupt.is_set() else None
             if report is not None and self._bug is None:
+                report = with_limit(report, self._carries)
                 self._speaker.say(report)
                 self._sent += 1
             if self._interrupt.is_set():

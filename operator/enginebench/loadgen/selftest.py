@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import uvloop
 
+from enginebench.api.loadplan import CALIBRATION_ENGINE, CALIBRATION_STREAMS
 from enginebench.loadgen.address import Address, parse
-from enginebench.loadgen.calibrate import MOST_STREAMS, SIMULATED, Limit, against, calibrate
+from enginebench.loadgen.calibrate import Limit, against, calibrate
 
 SECONDS = 5
 
@@ -56,7 +57,7 @@ async def _selftest(seconds: int, most: int) -> Limit | None:
 async def _simulated() -> AsyncIterator[Address]:
     """A simulated engine in a process of its own."""
     engine = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "enginebench", "simulate", "--host", "127.0.0.1", "--port", "0", *SIMULATED),
+        *(sys.executable, "-m", "enginebench", "simulate", "--host", "127.0.0.1", "--port", "0", *CALIBRATION_ENGINE),
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # ^C is for us: we end it
     )
@@ -84,6 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure how many tokens a second the load generator can receive here without distorting them.",
     )
     parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of each number of streams; {SECONDS}")
-    parser.add_argument("--most", type=int, default=MOST_STREAMS, help=f"streams at most; {MOST_STREAMS}")
+    parser.add_argument("--most", type=int, default=CALIBRATION_STREAMS, help=f"streams at most; {CALIBRATION_STREAMS}")
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser

@@ -31,6 +31,15 @@ class DatasetReport(Wire, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
 
 
+class GeneratorLimit(Wire, frozen=True, kw_only=True):
+    """What this load pod can receive without distorting it, found against a simulated engine in the same pod."""
+
+    tokens_per_second: float
+    streams: int
+    bounded: bool
+    """More streams were tried and distorted; else it carries more than was tried."""
+
+
 class EngineReport(Wire, frozen=True, kw_only=True):
     """The engine has answered: what it serves, asked of it, and that a real completion came back."""
 
@@ -43,6 +52,8 @@ class EngineReport(Wire, frozen=True, kw_only=True):
     model_download_bytes: int | None = None
     effective: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     """What is in force as far as the engine's API tells: contextLength, sizeBytes, sizeVramBytes, …"""
+    generator_limit: GeneratorLimit | None = None
+    """Where the plan asks for a calibration."""
     at: float = 0.0
 
 
@@ -98,6 +109,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Share of the window in which the load generator's cgroup was not let run. None: the kernel does not tell."""
     stolen: float | None = None
     """Share of its processors' time that the hypervisor gave to others. None: the kernel does not tell."""
+    generator_limit_tokens_per_second: float | None = None
+    """Of the calibration, to be held beside the output TPS."""
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     """Error texts with how often they came, the 8 most frequent."""
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)

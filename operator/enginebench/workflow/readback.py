@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 
 from enginebench.api.resolve import gpu_count
-from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, Timings
+from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.target import TargetView
 
@@ -48,6 +48,16 @@ def fingerprint(seen: Observed, target: TargetView, engine: EngineStatus | None)
     settings = [f"{name}={value}" for name, value in sorted((facts or {}).items()) if name not in MEASURED]
     parts = (engine.image_id, engine.version, engine.served_model, engine.model_digest, engine.node, product, *settings)
     return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:16]
+
+
+def load_generator(target: TargetView) -> LoadGeneratorStatus | None:
+    """What the load pod of the newest attempt that said so carries."""
+    limit = target.heard.engine.generator_limit if target.heard.engine is not None else None
+    if limit is None:
+        return target.status.load_generator
+    return LoadGeneratorStatus(
+        tokens_per_second=float(f"{limit.tokens_per_second:.5g}"), streams=limit.streams, bounded=limit.bounded
+    )
 
 
 def timings(target: TargetView) -> Timings | None:

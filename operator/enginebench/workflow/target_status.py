@@ -25,6 +25,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         conditions=_ready(seen, target, served, now),
         attempts=list(draft.attempts) or None,
         engine=draft.engine,
+        load_generator=readback.load_generator(target),
         timings=readback.timings(target),
         download=readback.download(target) if draft.open else None,
         peak=peak(target.rows),

@@ -10,6 +10,7 @@ from enginebench.api.loadplan import LoadPlan
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import children, payload
 from enginebench.engines.base import Platform
+from enginebench.simulator.settings import parse
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Create, Keep
 from tests.unit.cluster.fake import NOW, RUN_UID, run
@@ -283,3 +284,22 @@ def test_damaged_data_is_no_point() -> None:
         assert payload.unpacked({**body, "binaryData": damage}) is None
     other = children.data(seen(), Keep("a-sim", 2, received(0)))
     assert payload.unpacked({**body, "binaryData": other["binaryData"]}) is None
+
+
+@pytest.mark.parametrize(("target", "calibrates"), [("v", True), ("", False)])
+def test_a_simulated_engine_stands_beside_a_load_pod_that_calibrates(target: str, calibrates: bool) -> None:
+    text = """
+        targets: [{name: v, vllm: {model: m}}]
+        loadGenerator: {calibrate: true}
+        """
+    job = made(Role.LOAD, text, target=target)
+    spec = job["spec"]["template"]["spec"]
+    assert len(spec.get("initContainers", [])) == calibrates
+    assert bool(plan(text, target=target).calibrate_url) == calibrates
+    for beside in spec.get("initContainers", []):
+        [load] = spec["containers"]
+        assert beside["restartPolicy"] == "Always"  # else the load generator would wait for its end
+        assert (beside["image"], beside["securityContext"]) == (load["image"], load["securityContext"])
+        settings = parse(beside["args"][1:])
+        assert (settings.host, settings.port) == ("127.0.0.1", 8001)
+        assert plan(text, target=target).calibrate_url == f"http://{settings.host}:{settings.port}"

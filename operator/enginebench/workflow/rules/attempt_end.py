@@ -110,7 +110,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     if not _caught_up(target, now):
         return None
     stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
-    limit = target.timeouts.startup_seconds
+    limit = target.timeouts.startup_seconds + target.timeouts.calibration_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
     if now - max(pod.started_at, load.started_at) < timedelta(seconds=limit):
@@ -219,7 +219,7 @@ def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem |
 
 def _endpoint_not_verified(target: TargetView, pod: PodView, took: timedelta) -> Problem | None:
     """The load pod itself gives up after startupSeconds, if it still can."""
-    if took < timedelta(seconds=target.timeouts.startup_seconds) + SILENCE_LIMIT:
+    if took < timedelta(seconds=target.timeouts.startup_seconds + target.timeouts.calibration_seconds) + SILENCE_LIMIT:
         return None
     return Problem(
         "StartupTimeout",
