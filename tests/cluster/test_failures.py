@@ -4,6 +4,7 @@ The runs are started together, each in a namespace of its own, since most of the
 (a registry that flaps, a Secret that is applied a moment later). None of them gets the one GPU.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests.cluster.conftest import check_nothing_left, create_namespace
 from tests.support.cluster import Cluster, Manifest, Namespace, condition, outcome
-from tests.support.endpoints import URL, failing_server, simulated_server
+from tests.support.endpoints import URL, failing_server, file_server, simulated_server
 from tests.support.runs import benchmark, simulated
 
 CPU = {"gpu": {"count": 0}}
@@ -130,6 +131,31 @@ def failures(operator: str, vllm: str) -> dict[str, Failure]:
             others=(torn,),
             verdict="DatasetInvalid",
             workload={"dataset": {"configMap": rows}},
+        ),
+        "claim-of-the-dataset-not-there": failure(
+            simulated(),
+            "DatasetNotFound",
+            "PersistentVolumeClaim prompts, path rows.jsonl",
+            "Create it",
+            verdict="DatasetNotFound",
+            workload={"dataset": {"persistentVolumeClaim": {"claimName": "prompts", "path": "rows.jsonl"}}},
+            timeouts={"schedulingSeconds": 5},
+        ),
+        "dataset-at-nobodys-url": failure(
+            simulated(),
+            "DatasetDownloadFailed",
+            f"{URL}/rows.jsonl cannot be downloaded (5 tries)",
+            verdict="DatasetDownloadFailed",
+            workload={"dataset": {"url": {"url": f"{URL}/rows.jsonl", "sha256": "0" * 64}}},
+        ),
+        "dataset-of-another-digest": failure(
+            simulated(),
+            "DatasetDigestMismatch",
+            hashlib.sha256(b"{}").hexdigest(),
+            "0" * 64,
+            others=file_server(operator, b"{}"),
+            verdict="DatasetDigestMismatch",
+            workload={"dataset": {"url": {"url": f"{URL}/rows.jsonl", "sha256": "0" * 64}}},
         ),
         "wrong-model": failure(
             endpoint("asked-for"), "WrongModel", "asked-for", "served", others=simulated_server(operator, "served")

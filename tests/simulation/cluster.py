@@ -140,7 +140,10 @@ class Cluster:
         sees = loadpod.Surroundings(
             timeline=self.timeline,
             dial=self.dial,
-            read_file=lambda path: _mounted(life, loadplan.DATASET_FOLDER, path.rsplit("/", 1)[-1]),
+            read_file=lambda path: _mounted(
+                life, loadplan.DATASET_FOLDER, path.removeprefix(f"{loadplan.DATASET_FOLDER}/")
+            ),
+            download=self.around.urls.get,
             write=lambda line: life.write(self.stored(life.log, line)),
             spoke=spoke,
             measuring=lambda on: self.measuring.add(pod.uid) if on else self.measuring.discard(pod.uid),
@@ -196,6 +199,6 @@ def _listens(life: Life, target_port: str | int) -> bool:
 
 
 def _mounted(life: Life, folder: str, file: str) -> str | None:
-    """A file of a ConfigMap that is mounted at `folder`, as it was when the pod started."""
+    """A file of what is mounted at `folder`, as it was when the pod started."""
     mount = next((m for m in life.container.get("volumeMounts") or () if m["mountPath"] == folder), None)
     return None if mount is None else life.volumes.get(mount["name"], {}).get(file)

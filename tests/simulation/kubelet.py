@@ -30,7 +30,7 @@ class Life:
         self.state: Obj = {"waiting": {"reason": "ContainerCreating"}}
         self.phase = "Pending"
         self.volumes: dict[str, dict[str, str]] = {}
-        """ConfigMaps as they were mounted, by the volume's name."""
+        """ConfigMaps and claims as they were mounted, by the volume's name."""
         self.image_id = ""
         self.log: list[Line] = []
         self.listeners: list[Callable[[Line], None]] = []
@@ -172,6 +172,9 @@ class Kubelets:
         """Why a volume cannot be mounted, or "" when all are."""
         pod = life.pod
         for volume in pod.obj["spec"].get("volumes") or ():
+            if claim := volume.get("persistentVolumeClaim"):
+                files = self._around.claim_files.get((pod.namespace, claim["claimName"]), {})
+                life.volumes[volume["name"]] = dict(files)
             wanted = volume.get("configMap")
             if wanted is None or wanted.get("optional"):
                 continue

@@ -1,6 +1,7 @@
 """A seed → one run, the cluster it meets, and what goes wrong."""
 
 import copy
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -30,7 +31,13 @@ class NodePlan:
 
 GPU_LABELS = {"nvidia.com/gpu.product": GPU}
 NODES = (NodePlan("cpu-1", 0), NodePlan("gpu-1", 1, GPU_LABELS))
-PROMPTS = {DATASET: {"prompts.jsonl": '{"prompt": "Say it.", "output_tokens_count": 64}\n' * 3}}
+ROWS = '{"prompt": "Say it.", "output_tokens_count": 64}\n' * 3
+PROMPTS = {DATASET: {"prompts.jsonl": ROWS}}
+FILES = {DATASET: {"chat/prompts.jsonl": ROWS}}
+DATASET_URL = "https://files.example.com/prompts.jsonl"
+URLS = {DATASET_URL: ROWS}
+FROM_CLAIM = {"persistentVolumeClaim": {"claimName": DATASET, "path": "chat/prompts.jsonl"}}
+FROM_URL = {"url": {"url": DATASET_URL, "sha256": hashlib.sha256(ROWS.encode()).hexdigest()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Scenario:
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What lies on the claims."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """What can be downloaded."""
     start_seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each target's engine takes to answer."""
     after_the_end: str = ""
@@ -116,6 +127,8 @@ def calm(seed: int, random: Random) -> Scenario:
                 {"synthetic": {"rows": 50, "promptTokens": 32, "outputTokens": 64}},
                 {"inline": {"rows": [{"prompt": "Say it.", "promptTokens": 3, "outputTokens": 64}]}},
                 {"configMap": {"name": DATASET, "key": "prompts.jsonl"}},
+                FROM_CLAIM,
+                FROM_URL,
             )
         ),
         "load": {"concurrency": {"levels": levels}},
@@ -146,7 +159,9 @@ def calm(seed: int, random: Random) -> Scenario:
         nodes=NODES if random.random() < 0.6 else (*NODES, NodePlan("gpu-2", 1, GPU_LABELS)),
         config_maps=PROMPTS,
         secrets=("hf-token",),
-        claims=(CLAIM,),
+        claims=(CLAIM, DATASET),
+        files=FILES,
+        urls=URLS,
         start_seconds={target["name"]: random.uniform(1.0, 40.0) for target in targets},
         after_the_end=random.choice(("", "", "ttl", "suspend", "delete")),
     )
@@ -161,7 +176,7 @@ def calm_scenario(*, targets: list[Obj], dataset: Obj, levels: list[int], second
         "durationSeconds": seconds,
     }
     spec = {"targets": targets, "engineDefaults": {"gpu": {"count": 1}}, "workload": workload}
-    return Scenario(seed=0, spec=spec, nodes=NODES, config_maps=PROMPTS)
+    return Scenario(seed=0, spec=spec, nodes=NODES, config_maps=PROMPTS, claims=(DATASET,), files=FILES, urls=URLS)
 
 
 def _target(kind: str, place: int, random: Random) -> Obj:

@@ -14,6 +14,10 @@ class Surroundings:
 
     secrets: set[tuple[str, str]] = field(default_factory=set)
     claims: set[tuple[str, str]] = field(default_factory=set)
+    claim_files: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    """What lies on a claim's volume, by path."""
+    urls: dict[str, str] = field(default_factory=dict)
+    """What can be downloaded."""
     pull_errors: dict[str, str] = field(default_factory=dict)
     """Part of an image's name → the registry's sentence while it cannot be pulled."""
     pull_seconds: dict[str, float] = field(default_factory=dict)

@@ -140,6 +140,8 @@ class World:
             cluster.apply("ConfigMap", {"metadata": {"name": name, "namespace": NAMESPACE}, "data": dict(data)})
         cluster.around.secrets |= {(NAMESPACE, name) for name in scenario.secrets}
         cluster.around.claims |= {(NAMESPACE, name) for name in scenario.claims}
+        cluster.around.claim_files |= {(NAMESPACE, name): dict(files) for name, files in scenario.files.items()}
+        cluster.around.urls |= scenario.urls
         cluster.engines = dict(scenario.engine_behaviours())
         scenario.add_endpoints(cluster)
         self.operators.append(Operator(cluster, self.random))

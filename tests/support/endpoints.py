@@ -1,5 +1,7 @@
 """Servers that a user might have standing already: Pods in a test's namespace, behind a Service `server`."""
 
+import base64
+
 from tests.support.cluster import Manifest
 
 URL = "http://server:8000"
@@ -44,6 +46,26 @@ http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """An OpenAI-compatible server of the model `tiny` that answers once, and then fails for ever."""
 
 
+FILE = """
+import base64, http.server, sys
+
+body = base64.b64decode(sys.argv[1])
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
+"""A server of one file, whatever is asked for."""
+
+
 def server(image: str, command: list[str]) -> tuple[Manifest, Manifest]:
     """The Pod and its Service."""
     container = {
@@ -76,6 +98,11 @@ def server(image: str, command: list[str]) -> tuple[Manifest, Manifest]:
 def failing_server(image: str) -> tuple[Manifest, Manifest]:
     """Serves `tiny`, answers once, and then fails for ever."""
     return server(image, ["python3", "-c", FIRST_ANSWER_ONLY])
+
+
+def file_server(image: str, body: bytes) -> tuple[Manifest, Manifest]:
+    """Serves these bytes at every path."""
+    return server(image, ["python3", "-c", FILE, base64.b64encode(body).decode()])
 
 
 def simulated_server(image: str, model: str) -> tuple[Manifest, Manifest]:

@@ -1,6 +1,7 @@
 """What the documents and examples say is so: manifests, fields, reasons, links and commands."""
 
 import ast
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -53,10 +54,14 @@ def unknown(document: Any, schema: dict[str, Any], path: str = "") -> Iterator[s
 @pytest.mark.parametrize("document", list(manifests()))
 def test_manifest_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
     if document["kind"] == "ConfigMap":
-        (tmp_path / "rows").write_text(document["data"]["prompts.jsonl"], "utf-8")
-        rows, report = dataset.read(DatasetPlan(file=str(tmp_path / "rows")), chat=True)
-        assert rows
-        assert not report.errors
+        texts = [text.encode() for text in document.get("data", {}).values()]
+        texts += [base64.b64decode(text) for text in document.get("binaryData", {}).values()]
+        assert texts
+        for text in texts:
+            (tmp_path / "rows").write_bytes(text)
+            rows, report = dataset.read(DatasetPlan(file=str(tmp_path / "rows")), chat=True)
+            assert rows
+            assert not report.errors
         return
     assert document["kind"] == "BenchmarkRun"
     BenchmarkRun.model_validate_json(json.dumps(document))

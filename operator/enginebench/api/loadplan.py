@@ -14,11 +14,13 @@ PLAN_FILE = "plan.json"
 
 PLAN_FOLDER = "/etc/enginebench"
 DATASET_FOLDER = "/etc/enginebench-dataset"
-"""Where the user's ConfigMap with the data set is mounted."""
+"""Where the user's ConfigMap or volume with the data set is mounted."""
 CA_FOLDER = "/etc/enginebench-ca"
 """Where the user's ConfigMap with CA certificates is mounted."""
 TOKEN_VARIABLE = "ENGINEBENCH_TOKEN"  # noqa: S105  # a name
 """Environment variable of the load pod that holds the endpoint's bearer token. The plan never does."""
+DOWNLOAD_SECONDS = 600
+"""A data set is downloaded within this time, all tries together, or not at all."""
 
 
 CALIBRATION_SECONDS = 120
@@ -65,13 +67,24 @@ class SyntheticRows(Wire, frozen=True, kw_only=True):
     seed: int = 0
 
 
+class DownloadPlan(Wire, frozen=True, kw_only=True):
+    """A file at an address, and the SHA-256 that it must have, in 64 hexadecimal digits."""
+
+    url: str
+    sha256: str
+
+
 class DatasetPlan(Wire, frozen=True, kw_only=True):
-    """Exactly one of `rows`, `file` and `synthetic`."""
+    """Exactly one of `rows`, `file`, `download` and `synthetic`."""
 
     rows: tuple[Row, ...] | None = None
     file: str | None = None
-    """A JSONL file with GuideLLM's names: prompt (or messages), prompt_tokens_count, output_tokens_count."""
+    download: DownloadPlan | None = None
     synthetic: SyntheticRows | None = None
+    format: Literal["JSONL", "ShareGPT"] = "JSONL"
+    """How the file is read, gzip or not."""
+    source: str = ""
+    """Where the file lies, in words for people."""
     digest: str = ""
     """SHA-256 that the rows must have (`sha256:…`); empty: not known yet."""
 
@@ -146,7 +159,7 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     ramp_seconds: int = 10
     warmup_max_seconds: int = 120
     seed: int = 0
-    """Seeds the order of the rows and the prompt salts: the same for all targets of a run."""
+    """The data set's: seeds the order of the rows and the prompt salts, the same for all targets of a run."""
     model_download_seconds: int = 7200
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""

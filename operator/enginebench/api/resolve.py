@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from enginebench.api.affinity import Affinity
+from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.loadplan import CALIBRATION_SECONDS, PointPlan
+from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, PointPlan
 from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
@@ -26,6 +27,8 @@ KEEP_ALIVE = "-1"
 """Ollama keeps the model for ever: a run must not pay for a reload."""
 LOAD_REQUESTS = {"cpu": "500m", "memory": "512Mi"}
 """What a load pod reserves; no limit, since a throttled client looks like a slow engine."""
+LARGE_FILE_SECONDS = 600
+"""A gigabyte is read and checked in a tenth of this from a disk; some volumes are far away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class ResolvedWorkload:
     extra_body_json: str
     prompt_reuse: Literal["Unique", "AsIs", "Shared"]
     shared_prefix_tokens: int
+    dataset_seed: int
     points: tuple[PointPlan, ...]
     duration_seconds: int | None
     max_requests: int | None
@@ -83,6 +87,8 @@ class ResolvedTimeouts:
     point_grace_seconds: int
     calibration_seconds: int
     """The load pod measures itself for so long, at most, before it looks for the engine; 0: it does not."""
+    dataset_seconds: int
+    """A load pod has its data set so soon after its start, or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +174,7 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         extra_body_json=request.extra_body_json or "",
         prompt_reuse=kind,
         shared_prefix_tokens=shared.prefix_tokens if shared is not None else 0,
+        dataset_seed=workload.dataset.seed,
         points=points(spec),
         duration_seconds=workload.duration_seconds,
         max_requests=workload.max_requests,
@@ -209,7 +216,16 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         startup_seconds=said.startup_seconds,
         point_grace_seconds=said.point_grace_seconds,
         calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,
+        dataset_seconds=_dataset_seconds(spec.workload.dataset),
     )
+
+
+def _dataset_seconds(dataset: Dataset) -> int:
+    if not dataset.file:
+        return 0
+    if dataset.config_map is not None:
+        return 180  # read in a moment: the rest is for a slow node
+    return LARGE_FILE_SECONDS + (DOWNLOAD_SECONDS if dataset.url is not None else 0)
 
 
 def load_generator(spec: BenchmarkRunSpec) -> ResolvedLoadGenerator:

@@ -329,7 +329,9 @@ class ResolvedDataset(StatusObject):
     rows: int | None = None
     """How many rows."""
     digest: str | None = None
-    """SHA-256 over the rows."""
+    """SHA-256 over the rows, whatever file they came in."""
+    skipped: int | None = None
+    """Conversations without a question, which a ShareGPT file may have, left out."""
 
 
 class ActiveTime(StatusObject):

@@ -7,6 +7,19 @@ from pydantic import ConfigDict, Field, model_validator
 
 from enginebench.api.affinity import Affinity
 from enginebench.api.base import Object, Time, camel
+from enginebench.api.dataset import (
+    ChatMessage,
+    Dataset,
+    InlineDataset,
+    InlineRow,
+    PersistentVolumeClaimFile,
+    PromptReuse,
+    PromptsAsIs,
+    SharedPrefix,
+    SyntheticDataset,
+    UniquePrompts,
+    UrlFile,
+)
 from enginebench.api.engines import (
     OLLAMA_IMAGE,
     OWN_VLLM_ARGS,
@@ -59,19 +72,10 @@ from enginebench.api.status import (
     Timings,
 )
 from enginebench.api.workload import (
-    ChatMessage,
     Concurrency,
-    Dataset,
-    InlineDataset,
-    InlineRow,
     Load,
-    PromptReuse,
-    PromptsAsIs,
     Request,
     Sampling,
-    SharedPrefix,
-    SyntheticDataset,
-    UniquePrompts,
     Warmup,
     Workload,
 )
@@ -177,6 +181,7 @@ __all__ = [
     "Peak",
     "PercentileStatus",
     "PersistentVolumeClaimCache",
+    "PersistentVolumeClaimFile",
     "Placement",
     "PlacementStatus",
     "PodSettings",
@@ -204,6 +209,7 @@ __all__ = [
     "Timings",
     "Toleration",
     "UniquePrompts",
+    "UrlFile",
     "Vllm",
     "Warmup",
     "Workload",

@@ -3,9 +3,9 @@
 from typing import Any
 
 from enginebench.api import loadplan, resolve
-from enginebench.api.loadplan import AccessPlan, DatasetPlan, LoadPlan, RequestPlan, SamplingPlan, SyntheticRows
-from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, InlineRow, Target
-from enginebench.cluster import labels, payload
+from enginebench.api.loadplan import AccessPlan, LoadPlan, RequestPlan, SamplingPlan
+from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, Target
+from enginebench.cluster import datasets, labels, payload
 from enginebench.cluster.api import Obj
 from enginebench.engines.base import Platform
 from enginebench.engines.manifest import engine_pod
@@ -108,10 +108,9 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # an emptyDir
     ]
     volumes: list[Obj] = [{"name": "plan", "configMap": {"name": plan}}, {"name": "tmp", "emptyDir": {}}]
-    if source := spec.workload.dataset.config_map:
-        mounts.append({"name": "dataset", "mountPath": loadplan.DATASET_FOLDER, "readOnly": True})
-        items = [{"key": source.key, "path": source.key}]
-        volumes.append({"name": "dataset", "configMap": {"name": source.name, "items": items}})
+    if (rows := datasets.volume(spec.workload.dataset)) is not None:
+        mounts.append({"name": rows["name"], "mountPath": loadplan.DATASET_FOLDER, "readOnly": True})
+        volumes.append(rows)
     env: list[Obj] = [
         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
         for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
@@ -124,6 +123,8 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
             )
         if token := endpoint.token_secret_ref:
             env.append({"name": loadplan.TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": token.document()}})
+    if spec.workload.dataset.url is not None:
+        env += [{"name": name, "value": value} for name, value in platform.proxy.items()]
     container: Obj = {
         "name": labels.LOAD_CONTAINER,
         "image": platform.image,
@@ -201,14 +202,14 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         "run_uid": seen.uid,
         "target": create.target,
         "attempt": create.attempt,
-        "dataset": _dataset(spec, create.dataset_digest),
+        "dataset": datasets.plan(spec.workload.dataset, create.dataset_digest),
         "prompt_reuse": workload.prompt_reuse,
         "shared_prefix_tokens": workload.shared_prefix_tokens,
         "duration_seconds": workload.duration_seconds,
         "max_requests": workload.max_requests,
         "ramp_seconds": workload.ramp_seconds,
         "warmup_max_seconds": workload.warmup_max_seconds,
-        "seed": workload.seed,
+        "seed": workload.dataset_seed,
         "model_download_seconds": limits.model_download_seconds,
         # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
         "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
@@ -263,33 +264,4 @@ def _access(target: Target) -> AccessPlan:
         ca_file=f"{loadplan.CA_FOLDER}/{ca.key}" if ca is not None else "",
         ca_from=f"key {ca.key} of ConfigMap {ca.name}" if ca is not None else "",
         verify_certificate=not (endpoint.tls is not None and endpoint.tls.insecure_skip_verify),
-    )
-
-
-def _dataset(spec: BenchmarkRunSpec, digest: str) -> DatasetPlan:
-    said = spec.workload.dataset
-    if said.inline is not None:
-        return DatasetPlan(rows=tuple(map(_row, said.inline.rows)), digest=digest)
-    if said.config_map is not None:
-        return DatasetPlan(file=f"{loadplan.DATASET_FOLDER}/{said.config_map.key}", digest=digest)
-    assert said.synthetic is not None  # exactly one is set
-    return DatasetPlan(
-        synthetic=SyntheticRows(
-            rows=said.synthetic.rows,
-            prompt_tokens=said.synthetic.prompt_tokens,
-            output_tokens=said.synthetic.output_tokens,
-            seed=said.synthetic.seed,
-        ),
-        digest=digest,
-    )
-
-
-def _row(row: InlineRow) -> loadplan.Row:
-    return loadplan.Row(
-        prompt=row.prompt,
-        messages=tuple(loadplan.Message(role=m.role, content=m.content) for m in row.messages)
-        if row.messages is not None
-        else None,
-        prompt_tokens=row.prompt_tokens,
-        output_tokens=row.output_tokens,
     )

@@ -97,7 +97,7 @@ class Feed:
                     news = News.PROGRESS
                 heard = replace(heard, progress=progress)
             case DatasetReport() as dataset:
-                heard = replace(heard, dataset=dataset)
+                heard = replace(heard, dataset=dataset, dataset_at=heard.dataset_at or now)
             case EngineReport() as engine:
                 heard = replace(heard, engine=engine, milestone_at=now)
             case PointReport() as report:

@@ -25,6 +25,8 @@ ALL = "all"
 CRD_PAUSE = 5.0
 NOT_FOUND = 404
 OPENSHIFT_GROUP = "security.openshift.io"
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+"""OLM sets the first three where the cluster has a proxy."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,6 +80,7 @@ async def _operate(options: argparse.Namespace) -> None:
             image=options.image,
             image_pull_policy=options.image_pull_policy,
             fixed_ids=not await client.serves(OPENSHIFT_GROUP),
+            proxy={name: os.environ[name] for name in PROXY_VARIABLES if os.environ.get(name)},
         )
         operator = Operator(client, platform)
         await kopf.operator(

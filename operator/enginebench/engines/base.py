@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ class Platform:
     image_pull_policy: str = ""
     fixed_ids: bool = True
     """Give pods user, group and fsGroup 10001. False on OpenShift, which gives each namespace IDs of its own."""
+    proxy: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables by which a load pod finds the way out of the cluster; for downloads alone."""
 
 
 class Engine(Protocol):

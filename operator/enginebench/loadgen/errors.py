@@ -26,6 +26,18 @@ _TLS = {
 """Reasons of OpenSSL that a user meets."""
 
 
+class GaveUp(Exception):  # noqa: N818  # named for what happened
+    """The pod cannot do its work: a stable reason, and a message that says what is wrong and what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BrokenFile(Exception):  # noqa: N818  # named for what the file is
+    """A file of the data set cannot be read any further; the words say where and why."""
+
+
 def in_words(error: BaseException) -> str:
     """The system's own sentence where there is one: event loops each word it in another way."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,12 @@ from enginebench.loadgen.address import Address, parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.calibrate import against, calibrate, reachable, with_limit
+from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.speaker import Speaker
-from enginebench.loadgen.verify import GaveUp, asked, resolved, verify
+from enginebench.loadgen.thread import in_thread
+from enginebench.loadgen.verify import asked, resolved, verify
 from enginebench.results.messages import End, Failure, GeneratorLimit, Progress
 
 STAY_SECONDS = 600
@@ -86,7 +89,7 @@ class Program:
                 await self._interrupt.wait()
 
     async def _work(self) -> None:
-        rows = self._rows()
+        rows = await self._rows()
         if self._plan.task == "prepare":
             return
         try:
@@ -98,19 +101,30 @@ class Program:
         self._speaker.say(msgspec.structs.replace(report, generator_limit=limit))
         await self._measure(address, rows)
 
-    def _rows(self) -> Sequence[Row]:
+    async def _rows(self) -> Sequence[Row]:
         """The data set, which is told of whatever it is like."""
-        rows, report = dataset.read(self._plan.dataset, chat=ROUTES[self._plan.request.api].chat)
+        said, chat = self._plan.dataset, ROUTES[self._plan.request.api].chat
+        if said.file is None and said.download is None:
+            rows, report = dataset.read(said, chat=chat)
+        else:
+            loop = asyncio.get_running_loop()
+            self._say("Waiting", "reading the data set")
+
+            def say(words: str) -> None:
+                loop.call_soon_threadsafe(self._say, "Waiting", words)
+
+            rows, report = await self._unless_interrupted(in_thread(partial(dataset.read, said, chat=chat, say=say)))
         self._speaker.say(report)
         if self._plan.task == "prepare":
             return rows
         if report.errors:
-            raise GaveUp("DatasetInvalid", f"spec.workload.dataset is refused: {'; '.join(report.errors)}. Correct it.")
-        if self._plan.dataset.digest not in ("", report.digest):
+            words = f"{said.source or 'spec.workload.dataset'} is refused: {'; '.join(report.errors)}. Correct it."
+            raise GaveUp("DatasetInvalid", words)
+        if said.digest not in ("", report.digest):
             raise GaveUp(
                 "DatasetChanged",
                 f"The data set is not the one that this run began with ({report.digest} instead of "
-                f"{self._plan.dataset.digest}). Leave it as it is while a run lasts.",
+                f"{said.digest}). Leave it as it is while a run lasts.",
             )
         return rows
 

@@ -13,7 +13,7 @@ from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import Dialect, Fact, Refused, dialect_of
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import CONNECT_SECONDS, Connection, SocketAddress, connect
-from enginebench.loadgen.errors import UNTRUSTED, WRONG_HOST, certificate_fault, in_words
+from enginebench.loadgen.errors import UNTRUSTED, WRONG_HOST, GaveUp, certificate_fault, in_words
 from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
@@ -31,14 +31,6 @@ TRIES = 3
 VERIFYING_POINT = PointPlan(index=0, concurrency=1)
 
 _T = TypeVar("_T")
-
-
-class GaveUp(Exception):  # noqa: N818  # named for what happened
-    """The pod cannot do its work: a stable reason, and a message that says what is wrong and what to do."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker: Speaker) -> EngineReport:

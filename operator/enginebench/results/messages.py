@@ -23,12 +23,14 @@ class Progress(Wire, frozen=True, kw_only=True):
 
 
 class DatasetReport(Wire, frozen=True, kw_only=True):
-    """The data set as the pod read it; `errors` name line and reason, the first 20 of them."""
+    """The data set as the pod read it; `errors` name line and reason, the first 20 of them and how many more."""
 
     rows: int
     digest: str
     """`sha256:` over the canonical rows."""
     errors: tuple[str, ...] = ()
+    skipped: int = 0
+    """Conversations without a question, left out."""
 
 
 class GeneratorLimit(Wire, frozen=True, kw_only=True):
@@ -152,7 +154,7 @@ class Failure(Wire, frozen=True, kw_only=True):
 
     reason: str
     """A stable CamelCase word: WrongModel, ModelNotFound, ModelPullFailed, EngineNotReady, DatasetInvalid,
-    DatasetChanged, VerificationFailed, Interrupted, LoadGeneratorError."""
+    DatasetNotFound, DatasetDownloadFailed, DatasetDigestMismatch, DatasetChanged, VerificationFailed, Interrupted, LoadGeneratorError."""
     message: str
 
 

@@ -157,6 +157,8 @@ class Heard:
 
     progress: Progress | None = None
     dataset: DatasetReport | None = None
+    dataset_at: datetime | None = None
+    """When it arrived, by the operator's clock."""
     engine: EngineReport | None = None
     points: tuple[ReceivedPoint, ...] = ()
     failure: Failure | None = None

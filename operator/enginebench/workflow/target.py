@@ -1,7 +1,7 @@
 """One target of a run as its newest attempt shows it: what the rules of the attempt look at."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
@@ -54,6 +54,14 @@ class TargetView:
     def rows_of_attempt(self) -> bool:
         """The newest attempt has measured something."""
         return self.attempt is not None and any(row.attempt == self.attempt.number for row in self.rows)
+
+    @property
+    def data_read_at(self) -> datetime | None:
+        """When the load pod had its data set, or should have had it: no engine is waited for before."""
+        if self.load is None or self.load.started_at is None:
+            return None
+        latest = self.load.started_at + timedelta(seconds=self.timeouts.dataset_seconds)
+        return min(self.heard.dataset_at or latest, latest)
 
     @property
     def missing(self) -> tuple[int, ...]:

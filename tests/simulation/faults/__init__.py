@@ -60,6 +60,8 @@ FAULTS: tuple[type[Fault], ...] = (
     supplies.SecretMissing,
     supplies.ClaimMissing,
     supplies.DatasetFault,
+    supplies.DatasetOnClaimFault,
+    supplies.DatasetAtUrlFault,
     logs.NoisyLog,
     logs.BrokenFollow,
     logs.TornLog,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.faults.nodes import NodeSlow
-from tests.simulation.scenario import CLAIM, DATASET, NAMESPACE
+from tests.simulation.scenario import CLAIM, DATASET, DATASET_URL, NAMESPACE
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -183,3 +183,72 @@ class DatasetFault(Fault):
 
         world.when("load", "over", 0.0, lambda _: change(), target="")
         world.excuse(EVERY, "DatasetChanged")
+
+
+@dataclass(frozen=True)
+class DatasetOnClaimFault(Fault):
+    """The volume with the data set is missing, comes late, does not hold the file, or the file is bad or changes."""
+
+    how: str
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        if "persistentVolumeClaim" not in scenario.spec["workload"]["dataset"]:
+            return None
+        return cls(how=random.choice(("missing", "late", "file", "line", "changes")))
+
+    def arm(self, world: "World") -> None:
+        around, claim = world.cluster.around, (NAMESPACE, DATASET)
+        files = around.claim_files[claim]
+        (path,) = files
+        match self.how:
+            case "missing":
+                around.claims.discard(claim)
+                world.stops.add("DatasetNotFound")
+            case "late":
+                around.claims.discard(claim)
+                world.timeline.after(LATE, lambda: self._bind(world))
+            case "file":
+                del files[path]
+                world.stops.add("DatasetNotFound")
+            case "line":
+                files[path] += "{\n"
+                world.stops.add("DatasetInvalid")
+            case "changes":
+                more = {path: files[path] + '{"prompt": "More."}\n'}
+                world.when("load", "over", 0.0, lambda _: files.update(more), target="")
+                world.excuse(EVERY, "DatasetChanged")
+
+    def _bind(self, world: "World") -> None:
+        world.cluster.around.claims.add((NAMESPACE, DATASET))
+        world.cluster.scheduler.look()
+
+
+@dataclass(frozen=True)
+class DatasetAtUrlFault(Fault):
+    """The data set is not at its URL, is another file there, or is no more there when it is loaded."""
+
+    how: str
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        if "url" not in scenario.spec["workload"]["dataset"]:
+            return None
+        return cls(how=random.choice(("missing", "other", "goes", "changes")))
+
+    def arm(self, world: "World") -> None:
+        urls = world.cluster.around.urls
+        match self.how:
+            case "missing":
+                del urls[DATASET_URL]
+                world.stops.add("DatasetDownloadFailed")
+            case "other":
+                urls[DATASET_URL] += "\n"
+                world.stops.add("DatasetDigestMismatch")
+            case "goes":
+                world.when("load", "over", 0.0, lambda _: urls.clear(), target="")
+                world.excuse(EVERY, "DatasetDownloadFailed")
+            case "changes":
+                other = {DATASET_URL: urls[DATASET_URL] + "\n"}
+                world.when("load", "over", 0.0, lambda _: urls.update(other), target="")
+                world.excuse(EVERY, "DatasetDigestMismatch")

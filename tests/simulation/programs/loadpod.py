@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import LoadPlan, PointPlan
+from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan
 from enginebench.results import messages
 from enginebench.results.frames import Encoder
 from enginebench.results.messages import (
@@ -74,6 +74,8 @@ class Surroundings:
     """What answers at a URL now."""
     read_file: Callable[[str], str | None]
     """A file of the mounted data set."""
+    download: Callable[[str], str | None]
+    """What lies at a URL."""
     write: Callable[[bytes], None]
     """One line to the log."""
     spoke: Callable[[PointReport, bytes], None]
@@ -137,11 +139,11 @@ class LoadPod:
 
     def _dataset(self) -> DatasetReport:
         dataset = self._plan.dataset
-        if dataset.file is None:
+        if dataset.file is None and dataset.download is None:
             digest = hashlib.sha256(msgspec.json.encode((dataset.rows, dataset.synthetic))).hexdigest()
             rows = len(dataset.rows) if dataset.rows is not None else dataset.synthetic.rows if dataset.synthetic else 0
             return DatasetReport(rows=rows, digest=f"sha256:{digest}")
-        text = self._around.read_file(dataset.file) or ""
+        text = self._text(dataset)
         lines = text.splitlines()
         errors = tuple(
             f"line {n}: not a JSON object with a prompt" for n, line in enumerate(lines, 1) if not _is_row(line)
@@ -150,6 +152,19 @@ class LoadPod:
             errors = ("there is no row in it",)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return DatasetReport(rows=max(0, len(lines) - len(errors)), digest=f"sha256:{digest}", errors=errors[:20])
+
+    def _text(self, dataset: DatasetPlan) -> str:
+        if dataset.download is None:
+            text = self._around.read_file(dataset.file or "")
+            if text is None:
+                raise GivesUp("DatasetNotFound", f"{dataset.source} cannot be read: No such file or directory.")
+            return text
+        text = self._around.download(dataset.download.url)
+        if text is None:
+            raise GivesUp("DatasetDownloadFailed", f"{dataset.source} cannot be downloaded: HTTP 404 Not Found.")
+        if (digest := hashlib.sha256(text.encode()).hexdigest()) != dataset.download.sha256:
+            raise GivesUp("DatasetDigestMismatch", f"{dataset.source} is not the file that the run names: {digest}.")
+        return text
 
     def _load(self) -> Steps:
         yield self._random.uniform(0.05, 0.3)

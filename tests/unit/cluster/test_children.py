@@ -1,12 +1,13 @@
 """The objects of a run, as they are created."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import LoadPlan
+from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import children, payload
 from enginebench.engines.base import Platform
@@ -244,6 +245,49 @@ def test_data_set_in_a_config_map_is_mounted() -> None:
     assert {"name": "dataset", "mountPath": "/etc/enginebench-dataset", "readOnly": True} in pod["containers"][0][
         "volumeMounts"
     ]
+
+
+CLAIM = CONFIG_MAP.replace(
+    "configMap: {name: prompts, key: p.jsonl}", "persistentVolumeClaim: {claimName: c, path: a/p}"
+)
+URL = CONFIG_MAP.replace(
+    "configMap: {name: prompts, key: p.jsonl}",
+    f"url: {{url: 'https://h/p.json?key=x', sha256: '{'0' * 64}'}}, format: ShareGPT, seed: 7",
+)
+
+
+def test_data_set_on_a_claim_is_mounted_in_load_pods_alone_and_never_written_to() -> None:
+    assert plan(CLAIM).dataset == DatasetPlan(
+        file="/etc/enginebench-dataset/a/p", source="PersistentVolumeClaim c, path a/p"
+    )
+    for target in ("", "a-sim"):
+        pod = made(Role.LOAD, CLAIM, target=target)["spec"]["template"]["spec"]
+        volume = next(v for v in pod["volumes"] if v["name"] == "dataset")
+        assert volume["persistentVolumeClaim"] == {"claimName": "c", "readOnly": True}
+        assert {"name": "dataset", "mountPath": "/etc/enginebench-dataset", "readOnly": True} in pod["containers"][0][
+            "volumeMounts"
+        ]
+    assert "persistentVolumeClaim" not in json.dumps(made(Role.ENGINE, CLAIM))
+
+
+def test_data_set_at_a_url_is_downloaded_by_the_way_that_the_operator_knows() -> None:
+    made_plan = plan(URL)
+    assert made_plan.dataset == DatasetPlan(
+        download=DownloadPlan(url="https://h/p.json?key=x", sha256="0" * 64),
+        format="ShareGPT",
+        source="https://h/p.json",
+    )
+    assert made_plan.seed == 7
+    platform = replace(PLATFORM, proxy={"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".svc"})
+    for text, more in ((URL, platform.proxy), (CONFIG_MAP, {})):
+        job = children.child(seen(text), Create(role=Role.LOAD, target="a-sim", attempt=1), platform)
+        env = job["spec"]["template"]["spec"]["containers"][0]["env"]
+        assert {e["name"]: e["value"] for e in env if "value" in e} == more
+
+
+def test_the_order_of_the_rows_is_not_the_samplers_matter() -> None:
+    text = CONFIG_MAP.replace("durationSeconds: 4", "durationSeconds: 4\n      request: {sampling: {seed: 5}}")
+    assert (plan(text).seed, plan(text).request.sampling.seed) == (0, 5)
 
 
 def test_prepare_reads_the_data_set_and_touches_no_engine() -> None:

@@ -14,8 +14,9 @@ from enginebench.api.loadplan import LoadPlan
 from enginebench.loadgen import dataset, verify
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.asking import ProcessStart
+from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.routes import ROUTES
-from enginebench.loadgen.verify import GaveUp, resolved
+from enginebench.loadgen.verify import resolved
 from enginebench.results.messages import EngineReport, Progress
 from enginebench.simulator.server import serve
 from enginebench.simulator.settings import Settings

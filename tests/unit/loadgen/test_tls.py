@@ -19,9 +19,10 @@ from enginebench.loadgen.access import address_of, tls_context
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.point import Site, measure
 from enginebench.loadgen.routes import ROUTES
-from enginebench.loadgen.verify import GaveUp, resolved
+from enginebench.loadgen.verify import resolved
 from enginebench.results.messages import EngineReport
 from enginebench.results.record import RequestRecord
 from tests.unit.loadgen.listener import Log

@@ -13,8 +13,9 @@ from enginebench.api.loadplan import LoadPlan
 from enginebench.loadgen import verify as verify_module
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.dataset import read
+from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.speaker import Speaker
-from enginebench.loadgen.verify import GaveUp, verify
+from enginebench.loadgen.verify import verify
 from enginebench.results.frames import Decoder
 from enginebench.results.messages import EngineReport, Progress
 from tests.support.engine import Behaviour, Engine, serving

@@ -1,5 +1,6 @@
 """Has the open attempt come to its end, and why: every rule, and which goes before which."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,3 +159,25 @@ def test_a_load_pod_that_never_verifies_an_endpoint_is_given_up() -> None:
     problem = end_of_attempt(waiting, at(1800 + 62))
     assert problem is not None
     assert problem.reason == "StartupTimeout"
+
+
+@pytest.mark.parametrize(
+    ("read_at", "late"),
+    [
+        (None, 2402),  # never: the engine is waited for from when it should have been
+        (30, 1830),
+        (4000, 2402),  # heard of after a restart of the operator
+    ],
+)
+def test_an_engine_is_not_waited_for_while_the_load_pod_still_reads_its_data_set(
+    read_at: float | None, late: float
+) -> None:
+    heard_so_far = replace(UNHEARD, dataset_at=None if read_at is None else at(read_at))
+    waits = replace(target().timeouts, dataset_seconds=600)
+    endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
+    for changes, last in (({}, late), ({"spec": endpoint, "engine": None}, late + 60)):
+        view = target(heard=heard_so_far, timeouts=waits, **changes)
+        assert end_of_attempt(view, at(last - 1)) is None
+        problem = end_of_attempt(view, at(last))
+        assert problem is not None
+        assert problem.reason == "StartupTimeout"

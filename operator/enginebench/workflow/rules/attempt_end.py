@@ -104,8 +104,8 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
         return None
     if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
         return problem
-    load = target.load
-    if pod.started_at is None or target.verified or load is None or load.started_at is None:
+    data_read_at = target.data_read_at
+    if pod.started_at is None or target.verified or data_read_at is None:
         return None  # a load pod that does not start is not the engine's fault: `load_stuck` speaks of it
     if not _caught_up(target, now):
         return None
@@ -113,7 +113,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     limit = target.timeouts.startup_seconds + target.timeouts.calibration_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
-    if now - max(pod.started_at, load.started_at) < timedelta(seconds=limit):
+    if now - max(pod.started_at, data_read_at) < timedelta(seconds=limit):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(
@@ -162,8 +162,8 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     heard = target.heard
     if heard.ended or not _caught_up(target, now):
         return None
-    if not target.has_engine and not target.verified and pod.started_at is not None:
-        return _endpoint_not_verified(target, pod, now - pod.started_at)
+    if not target.has_engine and not target.verified and target.data_read_at is not None:
+        return _endpoint_not_verified(target, pod, now - target.data_read_at)
     if heard.engine is None or heard.heard_at is None:
         return None
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)

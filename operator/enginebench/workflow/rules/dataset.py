@@ -17,8 +17,6 @@ REFUSAL_GRACE = timedelta(seconds=60)
 """A quota may be freed, a webhook may come back."""
 POD_GRACE = timedelta(seconds=120)
 """A Job whose pod cannot be created is given up after this."""
-READING_LIMIT = timedelta(seconds=180)
-"""A ConfigMap is read in a moment: a pod whose word on it is so long in coming hangs, or its log cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,16 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime
     if known is not None:
         return DatasetState(ready=True, read=known)
     said = next((h.dataset for h in seen.heard.values() if h.dataset is not None), None)
-    read = ResolvedDataset(rows=said.rows, digest=said.digest) if said is not None else None
-    source = seen.spec.workload.dataset.config_map
-    if said is not None and said.errors and source is not None:
-        where = f"ConfigMap {source.name}, key {source.key}"
+    read = (
+        ResolvedDataset(rows=said.rows, digest=said.digest, skipped=said.skipped or None) if said is not None else None
+    )
+    file = seen.spec.workload.dataset.file
+    if said is not None and said.errors and file:
         lines = "; ".join(said.errors)
         return DatasetState(
-            ready=False, problem=Problem("DatasetInvalid", f"The data set ({where}) is refused: {lines}")
+            ready=False, problem=Problem("DatasetInvalid", f"The data set ({file}) is refused: {lines}")
         )
-    if source is None:
+    if not file:
         return DatasetState(ready=True, read=read)
     if read is not None:
         return DatasetState(ready=True, read=read)
@@ -66,7 +65,7 @@ def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now
         return Problem("PrepareFailed", lost)
     if pod.over and heard.exhausted:
         return Problem("PrepareFailed", load_pod_died(pod, heard.last_lines).message)
-    return _hangs(pod, heard, now) or _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
+    return _hangs(pod, heard, timeouts, now) or _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
 
 
 def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Problem | None:
@@ -94,23 +93,23 @@ def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Pro
     )
 
 
-def _hangs(pod: PodView, heard: Heard, now: datetime) -> Problem | None:
-    listening = heard.deaf_since or heard.since
-    if pod.started_at is None or listening is None or now - max(pod.started_at, listening) < READING_LIMIT:
+def _hangs(pod: PodView, heard: Heard, timeouts: ResolvedTimeouts, now: datetime) -> Problem | None:
+    """Its word is overdue: it hangs, or its log cannot be read."""
+    listening, limit = heard.deaf_since or heard.since, timeouts.dataset_seconds
+    if pod.started_at is None or listening is None or now - max(pod.started_at, listening) < timedelta(seconds=limit):
         return None
     return Problem(
         "PrepareFailed",
-        f"Pod {pod.name} has not told of the data set within {READING_LIMIT.seconds} s. Look at its log and its node "
+        f"Pod {pod.name} has not told of the data set within {limit} s. Look at its log and its node "
         f"({pod.node}), and run again.",
     )
 
 
 def _not_found(seen: Observed, problem: Problem | None) -> Problem | None:
-    source = seen.spec.workload.dataset.config_map if seen.spec is not None else None
-    if problem is None or problem.reason != "VolumeNotFound" or source is None:
+    if problem is None or problem.reason != "VolumeNotFound" or seen.spec is None:
         return problem
     return Problem(
         "DatasetNotFound",
-        f"spec.workload.dataset.configMap: ConfigMap {source.name} with key {source.key} is not there in namespace "
-        f"{seen.namespace}. Create it, and run again. ({problem.message})",
+        f"spec.workload.dataset: {seen.spec.workload.dataset.file} is not there in namespace {seen.namespace}. "
+        f"Create it, and run again. ({problem.message})",
     )
