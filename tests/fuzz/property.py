@@ -1,6 +1,5 @@
 """What must hold for any bytes that a server may answer with: the property that the fuzzer tries to break."""
 
-from dataclasses import asdict
 from typing import Any
 
 from enginebench.results.record import RequestRecord
@@ -9,7 +8,7 @@ from tests.fuzz.inputs import HEADER_BYTES, cuts, response_of
 from tests.support import plainreader
 from tests.unit.loadgen.wire import Wire
 
-_CLOCK = {"start", "first", "first_output", "last", "end"}
+_COUNTED = ("outcome", "error", "events", "output_tokens", "prompt_tokens", "finish_reason")
 
 
 def check(data: bytes) -> None:
@@ -20,7 +19,7 @@ def check(data: bytes) -> None:
     if len(data) < HEADER_BYTES:
         return
     api, response = response_of(data)
-    whole = told(api, [response])
+    whole = told(api, [response] if response else [])  # a socket gives no empty piece
     assert told(api, cuts(response, data[1])) == whole, "cut by the seed, it is told otherwise"
     assert told(api, [response[at : at + 1] for at in range(len(response))]) == whole, "cut at every byte, otherwise"
     wanted = agreed(api, response)
@@ -51,7 +50,7 @@ def told(api: str, pieces: list[bytes]) -> dict[str, Any]:
         assert [who for who, _ in heard.lost if who is not None] == ([] if pieces else [record])
         assert len(heard.gaps) == max(0, record.events - 1)
         assert not wire.connection.ready
-        counted = {name: value for name, value in asdict(record).items() if name not in _CLOCK}
+        counted = {name: getattr(record, name) for name in _COUNTED}
         assert bool(record.first) == bool(record.last) == bool(record.events)
         return counted | {"first_output": bool(record.first_output), "models": heard.models}
 

@@ -9,6 +9,8 @@ from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
 from enginebench.results import figures, series
 from enginebench.results.frames import Encoder
+from enginebench.results.grid import Grid
+from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Evidence, PointReport, RequestCounts
 from enginebench.results.record import RequestRecord
@@ -16,6 +18,9 @@ from enginebench.results.seen import Seen
 from enginebench.results.series import Second
 
 MOST_ERROR_TEXTS = 8
+MOST_FINISH_REASONS = 8
+MOST_CHARACTERS = 256
+"""Of a model's name: what a server may say without bound is not to fill the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,15 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
     tracked = [record for record in records if record.tracked]
     counted = figures.tokens(records)
     ttft = figures.ttft(tracked)
+    output = figures.time_to_first_output_token(tracked)
     latency = figures.request_latency(tracked)
     itl, tpot = figures.itl(tracked, counted), figures.tpot(tracked, counted)
     outcomes = Counter(record.outcome for record in tracked)
     incomplete = outcomes["open"]
-    distributions = {
+    distributions: dict[str, Histogram | Grid] = {
         "ttft": figures.histogram_of(ttft.observed),
         "ttftCensored": figures.histogram_of(ttft.censored),
+        "ttftTpot": figures.ttft_against_tpot(tracked, counted),
         "requestLatency": figures.histogram_of(latency.observed),
         "requestLatencyCensored": figures.histogram_of(latency.censored),
         "itl": figures.histogram_of(itl),
@@ -62,7 +69,9 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         requests_per_second=figures.requests_per_second(records, window),
         output_tokens_per_second=figures.output_tokens_per_second(records, window, counted),
         total_tokens_per_second=figures.total_tokens_per_second(records, window, counted),
+        guidellm=guidellm_count(records, window, counted),
         ttft=figures.censored_figure(ttft),
+        time_to_first_output_token=figures.censored_figure(output) if output else None,
         itl=figures.weighted_figure(itl, incomplete),
         tpot=figures.weighted_figure(tpot, incomplete),
         inter_event_gap=figures.histogram_figure(seen.gaps),
@@ -81,7 +90,9 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
     return Evidence(
         interrupted=course.interrupted,
-        wrong_models=tuple(name for name, _ in Counter(seen.wrong_models).most_common(MOST_ERROR_TEXTS)),
+        wrong_models=tuple(
+            name[:MOST_CHARACTERS] for name, _ in Counter(seen.wrong_models).most_common(MOST_ERROR_TEXTS)
+        ),
         engine_start_before=course.engine_start_before,
         engine_start_after=course.engine_start_after,
         warmup_bound_reached=course.warmup_bound_reached,
@@ -95,7 +106,7 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
         throttled=strain.throttled,
         stolen=strain.stolen,
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
-        finish_reasons=dict(reasons),
+        finish_reasons=dict(reasons.most_common(MOST_FINISH_REASONS)),
         prompts_repeated=course.prompts_repeated,
     )
 
@@ -109,7 +120,7 @@ def _coalesced_by_lag(seen: Seen) -> float:
 
 
 def _within(
-    most_bytes: int, report: PointReport, distributions: dict[str, Histogram], span: list[Second]
+    most_bytes: int, report: PointReport, distributions: dict[str, Histogram | Grid], span: list[Second]
 ) -> PointReport:
     """The report with as much of histograms and series as the budget takes; the figures themselves always go."""
     packed = {name: histogram.to_bytes() for name, histogram in distributions.items() if histogram.samples}

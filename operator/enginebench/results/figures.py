@@ -1,15 +1,16 @@
 """The figures of a load point, each with its formula and its population. All durations are nanoseconds in here.
 
-TTFT, request latency: Kaplan-Meier over every request started in the window, the unfinished ones right-censored
-(E. L. Kaplan, P. Meier: Nonparametric Estimation from Incomplete Observations, JASA 53, 1958). Without censoring
-that is the nearest-rank percentile, which is what all other figures use. The gaps alone, which are too many to keep,
-come from their histogram.
+TTFT, time to first output token, request latency: Kaplan-Meier over every request started in the window, the
+unfinished ones right-censored (E. L. Kaplan, P. Meier: Nonparametric Estimation from Incomplete Observations, JASA 53,
+1958). Without censoring that is the nearest-rank percentile, which is what all other figures use. The gaps alone,
+which are too many to keep, come from their histogram.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Censored, Figure
 from enginebench.results.record import RequestRecord, Window
@@ -67,6 +68,21 @@ def ttft(records: Iterable[RequestRecord]) -> Sample:
     )
 
 
+def time_to_first_output_token(records: Iterable[RequestRecord]) -> Sample | None:
+    """First content event that is not reasoning - start. Every tracked request; censored where it was cut off.
+
+    A request that ended within its reasoning has none, like one that failed before. None where no request had any
+    reasoning: TTFT is the same then. Reasoning that the server sends as plain text cannot be told from output.
+    """
+    population = list(records)
+    if all(r.first_output == r.first for r in population):
+        return None
+    return Sample(
+        observed=[r.first_output - r.start for r in population if r.first_output],
+        censored=[r.end - r.start for r in population if not r.first_output and r.outcome == "open"],
+    )
+
+
 def request_latency(records: Iterable[RequestRecord]) -> Sample:
     """Request latency: last content event - start. Every tracked request that did not fail, the open ones censored."""
     population = list(records)
@@ -95,6 +111,16 @@ def itl(records: Iterable[RequestRecord], counted: Tokens) -> list[Weighted]:
 def tpot(records: Iterable[RequestRecord], counted: Tokens) -> list[Weighted]:
     """TPOT: the same quotient, every finished tracked request weighing one; nearest to vLLM bench and AIPerf."""
     return [(value, 1) for value, _ in itl(records, counted)]
+
+
+def ttft_against_tpot(records: Iterable[RequestRecord], counted: Tokens) -> Grid:
+    """(TTFT, TPOT) of every finished tracked request; one of a single token, which has no interval, with a TPOT of 0."""
+    grid = Grid()
+    for r in records:
+        if r.outcome == "succeeded":
+            pace = mean_itl(r, counted)
+            grid.record(r.first - r.start, pace[0] if pace else 0)
+    return grid
 
 
 def requests_per_second(records: Iterable[RequestRecord], window: Window) -> float:

@@ -116,8 +116,20 @@ class Evidence(Wire, frozen=True, kw_only=True):
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     """Error texts with how often they came, the 8 most frequent."""
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)
+    """Why the successes ended, by the server's word, with how many; the 8 most frequent."""
     prompts_repeated: float = 0.0
     """Share of the window's requests whose prompt had been sent to this engine before."""
+
+
+class GuideLlmCount(Wire, frozen=True, kw_only=True):
+    """The window as GuideLLM 0.2.1 counts: `results.guidellm`."""
+
+    requests: int
+    """Started and complete in the window, and successful."""
+    seconds: float
+    """From the first start to the last end among them: what the rates are divided by."""
+    requests_per_second: float
+    output_tokens_per_second: float
 
 
 class PointReport(Wire, frozen=True, kw_only=True):
@@ -133,7 +145,11 @@ class PointReport(Wire, frozen=True, kw_only=True):
     requests_per_second: float
     output_tokens_per_second: float
     total_tokens_per_second: float | None = None
+    guidellm: GuideLlmCount | None = None
+    """Requests and output tokens a second as GuideLLM 0.2.1 counts them; absent without a whole success."""
     ttft: Figure
+    time_to_first_output_token: Figure | None = None
+    """To the first content that is not reasoning; absent where no answer had reasoning, as it is TTFT then."""
     itl: Figure
     tpot: Figure
     inter_event_gap: Figure
@@ -142,7 +158,7 @@ class PointReport(Wire, frozen=True, kw_only=True):
     output_tokens_mean: float | None = None
     evidence: Evidence
     histograms: dict[str, bytes] = msgspec.field(default_factory=dict)
-    """Per figure the whole distribution, in `results.histogram`'s own format."""
+    """Per figure the whole distribution, in `results.histogram`'s own format; `ttftTpot` in that of `results.grid`."""
     series: bytes = b""
     """Per-second counts over the window, in `results.series`' own format; the step is recorded in it."""
     generator: str = "enginebench"

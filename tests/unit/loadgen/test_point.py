@@ -17,6 +17,7 @@ from enginebench.loadgen.dataset import read
 from enginebench.loadgen.point import Site, burst, measure
 from enginebench.loadgen.verify import resolved
 from enginebench.results.frames import Encoder
+from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Censored, PointReport
 from enginebench.results.series import decode
@@ -83,9 +84,22 @@ async def test_figures_are_what_the_server_did_by_its_own_clock(api: str) -> Non
     assert bounds == (False, False, False)
 
 
+async def test_guidellms_way_of_counting_stands_beside_ours() -> None:
+    report = await measured(Engine(), users=3)
+    theirs = report.guidellm
+    assert theirs is not None
+    assert 0 < theirs.requests <= report.requests.succeeded
+    assert theirs.seconds <= report.window_seconds
+    assert theirs.requests_per_second == pytest.approx(theirs.requests / theirs.seconds)
+    assert theirs.output_tokens_per_second == pytest.approx(10 * theirs.requests_per_second)
+    assert report.time_to_first_output_token is None
+
+
 async def test_distributions_and_series_agree_with_the_figures() -> None:
     report = await measured(Engine(), users=3)
-    histograms = {name: Histogram.from_bytes(data) for name, data in report.histograms.items()}
+    grid = Grid.from_bytes(report.histograms["ttftTpot"])
+    assert grid.samples == report.requests.succeeded
+    histograms = {name: Histogram.from_bytes(data) for name, data in report.histograms.items() if name != "ttftTpot"}
     assert set(histograms) == {"ttft", "requestLatency", "itl", "tpot", "interEventGap"}
     assert histograms["ttft"].samples == report.ttft.count
     assert histograms["itl"].weight == 9 * report.itl.count

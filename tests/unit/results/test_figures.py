@@ -3,8 +3,9 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]  # it has none
 
 from enginebench.results import figures
 from enginebench.results.figures import Sample, Tokens
@@ -42,6 +43,30 @@ def test_ttft_counts_the_finished_the_failed_after_a_token_and_the_open_but_not_
     records = [done(100, 150, 250), failed_early, failed_late, open_with_token, waiting]
     sample = figures.ttft(records)
     assert sample == Sample(observed=[50 * MS, 70 * MS, 90 * MS], censored=[5 * SECOND])
+
+
+def test_the_first_output_token_waits_for_the_reasoning_to_end() -> None:
+    straight, thoughtful = done(100, 150, 250), done(100, 150, 250)
+    straight.first_output, thoughtful.first_output = straight.first, thoughtful.first + 40 * MS
+    only_thought = done(0, 50, 90)
+    thinking = RequestRecord(start=WINDOW.open, first=WINDOW.open + 5, end=WINDOW.close)
+    waiting = RequestRecord(start=WINDOW.open + 5 * SECOND, end=WINDOW.close)
+    failed = RequestRecord(start=WINDOW.open, end=WINDOW.open + 5, outcome="errored")
+    records = [straight, thoughtful, only_thought, thinking, waiting, failed]
+    sample = figures.time_to_first_output_token(records)
+    assert sample == Sample(observed=[50 * MS, 90 * MS], censored=[10 * SECOND, 5 * SECOND])
+    assert figures.time_to_first_output_token([straight, waiting, failed]) is None
+
+
+def test_ttft_against_tpot_has_the_finished_ones_pair_by_pair() -> None:
+    single = done(0, 30, 30, tokens=1, events=1)
+    unfinished = RequestRecord(start=WINDOW.open, first=WINDOW.open + 5, last=WINDOW.open + 9, events=2)
+    records = [done(0, 50, 150, tokens=11), done(0, 200, 210, tokens=2), single, unfinished]
+    grid = figures.ttft_against_tpot(records, figures.tokens(records))
+    assert grid.samples == 3
+    assert grid.within(60 * MS, 12 * MS) == (2, 2)
+    assert grid.within(60 * MS, 1 * MS) == (1, 1)
+    assert grid.within(250 * MS, 12 * MS) == (3, 3)
 
 
 def test_latency_counts_to_the_last_content_and_leaves_failures_out() -> None:
@@ -143,6 +168,21 @@ def test_with_censoring_it_is_the_product_limit_in_exact_fractions(observed: lis
             assert got.at_least >= max(observed, default=0)
         else:
             assert got == wanted
+
+
+@given(st.lists(durations, min_size=1, max_size=150), st.lists(durations, max_size=150))
+@settings(max_examples=60)
+def test_with_censoring_it_is_what_lifelines_finds(observed: list[int], censored: list[int]) -> None:
+    fitter = KaplanMeierFitter()
+    fitter.fit(observed + censored, event_observed=[1] * len(observed) + [0] * len(censored))
+    survival = fitter.survival_function_["KM_estimate"]
+    found = figures.kaplan_meier(Sample(observed, censored))
+    for percent, got in found.items():
+        reached = survival[survival <= 1 - percent / 100 + 1e-9]  # either comes from a product of floats
+        if isinstance(got, Censored):
+            assert reached.empty
+        else:
+            assert got == reached.index[0]
 
 
 @given(st.lists(durations, max_size=60), st.lists(durations, max_size=60), durations)
