@@ -72,8 +72,16 @@ fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or c
 
 # ---- the load generator, measured
 
-bench-loadgen: $(VENV) ## Our load generator against a server of known timing; QUICK=1: 10 s at 64, 256 and 512 streams
-	@PYTHONPATH=operator $(PY) -m bench.loadgen $(if $(filter-out 0,$(QUICK)),--streams 64,256,512 --seconds 10)
+# The peers' environments take 10 GB in the cache and are installed by the first run.
+BENCH_QUICK := --tools "enginebench,bare reader" --streams 64,256,512 --seconds 10
+BENCH_FULL := --tools "enginebench,inference-perf,aiperf,genai-bench,guidellm,bare reader" --modes "one core,best" --write
+
+bench-loadgen: $(VENV) ## Our load generator and its peers against a server of known timing (QUICK=1: only ours, a minute)
+	@PYTHONPATH=operator $(PY) -m bench.loadgen $(if $(filter-out 0,$(QUICK)),$(BENCH_QUICK),$(BENCH_FULL))
+
+soak: $(VENV) ## Half an hour at 256 streams: memory flat, no drift (MINUTES=5: shorter; ONE_POINT=1: as one point)
+	@PYTHONPATH=operator $(PY) -m bench.loadgen.soak --minutes $(or $(MINUTES),30) \
+	  $(if $(filter-out 0,$(ONE_POINT)),--one-point)
 
 # ---- quality
 
@@ -94,6 +102,9 @@ fmt: $(VENV) ## Format the code, generate the CRD and the reference of its field
 
 LOCK := $(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+lock-peers: $(VENV) ## Resolve the load generators that bench-loadgen compares with anew; their versions stand in *.in
+	@for file in requirements/peers/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
 
 lock: $(VENV) ## Resolve the locked requirements anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
@@ -122,4 +133,4 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama \
-  test test-unit test-simulation test-cluster fuzz bench-loadgen lint fmt lock
+  test test-unit test-simulation test-cluster fuzz bench-loadgen soak lint fmt lock lock-peers

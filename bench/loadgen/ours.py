@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import enginebench
@@ -34,25 +35,10 @@ class Ours:
     def command(self, task: Task) -> list[str]:
         """Writes the plan, too."""
         self.__init__()  # type: ignore[misc]  # nothing of the run before
-        plan = LoadPlan(
-            run_uid="bench",
-            target="bench",
-            attempt=1,
-            url=task.url,
-            dialect="openai",
-            model=task.model,
-            dataset=DatasetPlan(synthetic=SyntheticRows(rows=ROWS, prompt_tokens=PROMPT_TOKENS, output_tokens=TOKENS)),
-            request=RequestPlan(api="ChatCompletions", max_output_tokens=TOKENS),
-            points=(PointPlan(index=0, concurrency=task.streams),),
-            duration_seconds=task.seconds,
-            ramp_seconds=RAMP_SECONDS,
-        )
-        file = task.folder / "plan.json"
-        file.write_bytes(loadplan.encode(plan))
-        return [sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file)]
+        return start_command(task.folder, plan(task.url, task.model, [task.streams], task.seconds))
 
     def environment(self, task: Task) -> dict[str, str]:  # noqa: ARG002  # Tool's signature
-        return {**os.environ, "PYTHONPATH": str(OPERATOR)}
+        return environment()
 
     def sign(self, line: bytes) -> Sign:
         spoken = self._decoder.feed(line)
@@ -73,17 +59,49 @@ class Ours:
         if self._point is None:
             raise ValueError(self._failure or "it measured no point")
         point = self._point
-        return Reported(
-            tokens_per_second=point.output_tokens_per_second,
-            ttft_p50=_number(point.ttft.p50),
-            ttft_p99=_number(point.ttft.p99),
-            itl_p50=_number(point.itl.p50),
-            itl_p99=_number(point.itl.p99),
-            gap_p50=_number(point.inter_event_gap.p50),
-            gap_p99=_number(point.inter_event_gap.p99),
-            requests=point.requests.succeeded,
-            errors=point.requests.errored,
-        )
+        return reported(point)
+
+
+def plan(url: str, model: str, levels: Sequence[int], seconds: int) -> LoadPlan:
+    """A point for each level, of so many seconds."""
+    return LoadPlan(
+        run_uid="bench",
+        target="bench",
+        attempt=1,
+        url=url,
+        dialect="openai",
+        model=model,
+        dataset=DatasetPlan(synthetic=SyntheticRows(rows=ROWS, prompt_tokens=PROMPT_TOKENS, output_tokens=TOKENS)),
+        request=RequestPlan(api="ChatCompletions", max_output_tokens=TOKENS),
+        points=tuple(PointPlan(index=index, concurrency=streams) for index, streams in enumerate(levels)),
+        duration_seconds=seconds,
+        ramp_seconds=RAMP_SECONDS,
+    )
+
+
+def start_command(folder: Path, plan: LoadPlan) -> list[str]:
+    """What starts a load pod's program on this plan, which is written into the folder."""
+    file = folder / "plan.json"
+    file.write_bytes(loadplan.encode(plan))
+    return [sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(OPERATOR)}
+
+
+def reported(point: PointReport) -> Reported:
+    return Reported(
+        tokens_per_second=point.output_tokens_per_second,
+        ttft_p50=_number(point.ttft.p50),
+        ttft_p99=_number(point.ttft.p99),
+        itl_p50=_number(point.itl.p50),
+        itl_p99=_number(point.itl.p99),
+        gap_p50=_number(point.inter_event_gap.p50),
+        gap_p99=_number(point.inter_event_gap.p99),
+        requests=point.requests.succeeded,
+        errors=point.requests.errored,
+    )
 
 
 def _number(value: float | Censored | None) -> float | None:

@@ -39,7 +39,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     start_up_seconds: float | None = None
     """From the start of its process to its first completion request at the server."""
     tokens_per_second: float | None = None
-    """Taken off the server, in the median second of the steady part."""
+    """Taken off the server, in the steady part."""
     cpu_per_1000_tokens: float | None = None
     """Seconds of all its processes, in the steady part."""
     memory_bytes: int = 0

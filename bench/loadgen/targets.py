@@ -30,8 +30,9 @@ def checks(rows: Sequence[Row]) -> Iterator[Check]:
     for row in rows:
         if row.streams in {256, 512}:
             yield from _faithful(row)
-        if row.streams == 256 and row.load.cpu_per_1000_tokens is not None:  # noqa: PLR2004  # the level of the bound
-            yield Check("CPU at 256 streams", row.load.cpu_per_1000_tokens, 0.015, "s per 1,000 tokens")
+            if row.load.cpu_per_1000_tokens is not None:
+                what = f"CPU at {row.streams} streams"
+                yield Check(what, row.load.cpu_per_1000_tokens, 0.015, "s per 1,000 tokens")
         if row.streams == 64:  # noqa: PLR2004  # the level of the bound
             yield Check("memory at 64 streams", row.load.memory_bytes / 1e6, 60, "MB")
     start_ups = [row.load.start_up_seconds for row in rows if row.load.start_up_seconds is not None]

@@ -1,7 +1,6 @@
 """Watches a client from outside while it runs: its processor time and memory beside the server's counters."""
 
 import itertools
-import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -43,11 +42,10 @@ class Watch:
     def load(self, start_up_seconds: float | None) -> Load:
         """What was seen; the steady part lies between the ramp and the last requests."""
         steady = steady_part(self._looks)
-        rates = [(b.tokens - a.tokens) / (b.at - a.at) for a, b in itertools.pairwise(steady)]
         tokens = steady[-1].tokens - steady[0].tokens if steady else 0
         return Load(
             start_up_seconds=start_up_seconds,
-            tokens_per_second=statistics.median(rates) if rates else None,
+            tokens_per_second=tokens / (steady[-1].at - steady[0].at) if tokens else None,
             cpu_per_1000_tokens=1000 * (steady[-1].cpu - steady[0].cpu) / tokens if tokens else None,
             memory_bytes=self._memory,
         )

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 65536
 MAX_CHUNK_LINE_BYTES = 4096
+MAX_SIZES = 1024
 
 BodySink = Callable[[bytes], None]
 
 _CONTINUE, _OK, _NO_CONTENT, _NOT_MODIFIED = 100, 200, 204, 304
 _HEX = b"0123456789abcdefABCDEF"
+_sizes: dict[bytes, int] = {}
+"""Chunk sizes by the line that says them, as far as they were seen; `MAX_SIZES` at most."""
 
 
 class ProtocolError(Exception):
@@ -102,7 +105,12 @@ class ResponseParser:
         end = data.find(b"\r\n", at)
         if end < 0:
             return self._wait(data, at, MAX_CHUNK_LINE_BYTES, "chunk size")
-        size = _number(data[at:end].partition(b";")[0].strip(b" \t"), 16, _HEX)
+        line = data[at:end]
+        size = _sizes.get(line)  # a stream's events have few lengths: a look instead of six calls
+        if size is None:
+            size = _number(line.partition(b";")[0].strip(b" \t"), 16, _HEX)
+            if len(_sizes) < MAX_SIZES:
+                _sizes[line] = size
         start = end + 2
         if not size:
             self._state = self._trailer

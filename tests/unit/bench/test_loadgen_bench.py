@@ -4,11 +4,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
 from bench import reference
+from bench.loadgen import page
 from bench.loadgen.ours import Ours
 from bench.loadgen.rows import Load, Reported, Row, ideal
 from bench.loadgen.runner import measure
@@ -49,7 +51,7 @@ def test_the_ideal() -> None:
 
 def test_all_bounds_are_looked_at() -> None:
     found = list(checks([row(64), row(256), row(512)]))
-    assert len(found) == 10
+    assert len(found) == 11
     assert all(check.kept for check in found)
 
 
@@ -81,6 +83,23 @@ def test_the_table_has_a_cell_for_every_head() -> None:
     failed = msgspec.structs.replace(row(), reported=None, problem="it fell | over")
     lines = [line for line in table([row(), failed], "one core") if line.startswith("|")]
     assert {line.count("|") for line in lines} == {HEAD.count("|")}
+
+
+def test_the_drawing_and_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(page, "DRAWING", tmp_path / "page.svg")
+    page.PAGE.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
+    failed = msgspec.structs.replace(row(), tool="other", reported=None, problem="it fell")
+    for _ in range(2):  # what it writes it can replace
+        page.write([row(64), row(256), failed], ["one core"], "a machine", ["PASS"])
+    text = page.PAGE.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert text.count("a machine") == text.count("**256 streams**") == 1
+    assert "old" not in text
+    drawing = ElementTree.parse(page.DRAWING)  # noqa: S314  # our own
+    lines = drawing.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [2, 1, 2, 0, 2, 1]
 
 
 def test_the_steady_part_leaves_out_start_and_end() -> None:

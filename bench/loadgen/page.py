@@ -1,0 +1,31 @@
+"""The measured part of docs/load-generator.md, and its drawing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.loadgen.plot import draw
+from bench.loadgen.rows import Mode, Row
+from bench.loadgen.table import table
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "load-generator.md"
+DRAWING = DOCS / "load-generator.svg"
+BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+
+
+def write(rows: Sequence[Row], modes: Sequence[Mode], machine: str, verdicts: Sequence[str]) -> None:
+    """Replaces what stands between the page's two marks."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    lines = [f"Measured on {machine}.", ""]
+    for mode in modes:
+        lines += [f"### {TITLES[mode]}", *table(rows, mode), ""]
+    lines += ["### Its bounds", "", "On one core:", "", "```text", *verdicts, "```", ""]
+    PAGE.write_text(before + BEGIN + "\n".join(lines) + END + after, "utf-8")
+    DRAWING.write_text(draw(rows, modes[0]), "utf-8")
+
+
+TITLES: dict[Mode, str] = {
+    "one core": "On one core",
+    "best": "With each one's best settings, on all cores",
+}
