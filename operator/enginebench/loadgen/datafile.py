@@ -7,7 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,6 +25,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 TEXT_NAMES = ("instruction", "question", "input", "context", "content", "text")
 """What GuideLLM, too, takes for the prompt where there is none of that name."""
+
+
+_T = TypeVar("_T")
 
 
 class Found(NamedTuple):
@@ -133,7 +136,8 @@ def _jsonl(file: BinaryIO) -> Iterator[Found]:
         elif line.startswith(b"[") and number == 1:
             raise BrokenFile("line 1: begins an array where there should be an object a line; is it format ShareGPT?")
         else:
-            yield Found(place, _decoded(line))
+            said = _decoded(line, _LINE)
+            yield Found(place, said if isinstance(said, str) else _prompt(said))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
@@ -151,13 +155,19 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
-def _decoded(line: bytes) -> Row | str:
+def _decoded(line: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | str:
+    """What the line says, or why it says nothing."""
     try:
-        said = _LINE.decode(line)
+        return decoder.decode(line)
     except msgspec.MsgspecError as error:
         return str(error)
     except UnicodeDecodeError as error:
         return f"not UTF-8: {error.reason}"
+    except RecursionError:
+        return "objects or arrays within each other without end"
+
+
+def _prompt(said: _Line) -> Row | str:
     prompt = said.prompt
     if prompt is None and said.messages is None:
         named = [name for name in TEXT_NAMES if getattr(said, name) not in (None, "")]
@@ -186,10 +196,8 @@ def _sharegpt(file: BinaryIO) -> Iterator[Found]:
             if line is None:
                 yield Found(place, f"is longer than {MOST_LINE_BYTES // 1024**2} MiB")
                 continue
-            try:
-                yield Found(place, _question(_CONVERSATION.decode(line)))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                yield Found(place, str(error))
+            said = _decoded(line, _CONVERSATION)
+            yield Found(place, said if isinstance(said, str) else _question(said))
         return
     for number, (line_number, member) in enumerate(members(file, MOST_LINE_BYTES), 1):
         place = f"line {line_number} (conversation {number})"

@@ -96,6 +96,15 @@ def test_a_broken_file_is_named_with_its_line(data: bytes, form: str, said: str)
     assert str(told.value).startswith(said)
 
 
+@pytest.mark.parametrize("form", ["JSONL", "ShareGPT"])
+def test_a_bad_line_is_one_line(form: str) -> None:
+    deep = b'{"a": ' + b"[" * 200_000
+    assert found(b"\n" + deep + b"\n{\n", form) == [
+        Found("line 2", "objects or arrays within each other without end"),
+        Found("line 3", "Input data was truncated"),
+    ]
+
+
 def test_a_line_or_a_conversation_may_be_long_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datafile, "MOST_LINE_BYTES", 2**20)
     long = json.dumps({"prompt": "a" * 2**21}).encode()
