@@ -7,7 +7,7 @@ from pydantic import Field
 from enginebench.api.base import SpecObject
 from enginebench.api.resources import Resources
 from enginebench.api.rules import Rule
-from enginebench.api.types import NodeSelector
+from enginebench.api.types import Name, NodeSelector
 
 Patience = Annotated[int, Field(ge=1, le=604800)]
 
@@ -45,6 +45,37 @@ class Placement(SpecObject):
     topology: Literal["SameNode", "SameProduct", "Any"] = "SameNode"
     """SameNode: the first engine goes where the scheduler puts it, the others to the same node. SameProduct:
     nodes with the same GPU product (label nvidia.com/gpu.product). Any: each where the scheduler puts it."""
+
+
+class ResultsClaim(SpecObject):
+    """A claim in the run's namespace."""
+
+    claim_name: Name
+    """Name of the PersistentVolumeClaim. The load pods write to it, one after another."""
+
+
+class KeptResults(SpecObject):
+    """What is kept beside the figures, their distributions and series."""
+
+    rules = (
+        Rule(
+            sentence="is true, but persistentVolumeClaim does not say where the requests are to be kept: name a claim",
+            cel="!self.requests || has(self.persistentVolumeClaim)",
+            holds=lambda self: not self.requests or self.persistent_volume_claim is not None,
+            field=".requests",
+        ),
+        Rule(
+            sentence="is for the requests, which requests: true asks for: set it, or remove the claim",
+            cel="!has(self.persistentVolumeClaim) || self.requests",
+            holds=lambda self: self.persistent_volume_claim is None or self.requests,
+            field=".persistentVolumeClaim",
+        ),
+    )
+
+    requests: bool = False
+    """Every request, as a line of JSON in a compressed file a load point."""
+    persistent_volume_claim: ResultsClaim | None = None
+    """Where these files are kept. They outlive the run."""
 
 
 class Timeouts(SpecObject):

@@ -40,6 +40,10 @@ CALIBRATION_ENGINE = (
 """Arguments of the simulated engine: every stream gets a token every 10 ms, however many there are."""
 
 
+RESULTS_FOLDER = "/results"
+"""Where the volume for every request is mounted."""
+
+
 class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that goes between the operator and its load pods."""
 
@@ -163,6 +167,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     model_download_seconds: int = 7200
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
+    requests_folder: str = ""
+    """The run's own folder on a volume: every request is kept in here; empty: they are not kept."""
     point_bytes: int = 65536
     """A point's messages may take this many bytes on the wire, compressed."""
 

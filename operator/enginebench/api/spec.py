@@ -6,7 +6,7 @@ from pydantic import Field
 
 from enginebench.api.base import SpecObject, keyed_by
 from enginebench.api.engines import Target
-from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.execution import KeptResults, LoadGenerator, Placement, Timeouts
 from enginebench.api.pods import PodSettings
 from enginebench.api.rules import Rule
 from enginebench.api.workload import Workload
@@ -92,6 +92,8 @@ class BenchmarkRunSpec(SpecObject):
     """Where the load comes from."""
     placement: Placement | None = None
     """How the engines' nodes relate to each other."""
+    results: KeptResults | None = None
+    """What is kept beside the figures."""
     timeouts: Timeouts | None = None
     """How long to wait before a target has failed."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=2592000)] = 86400

@@ -125,6 +125,9 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
             env.append({"name": loadplan.TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": token.document()}})
     if spec.workload.dataset.url is not None:
         env += [{"name": name, "value": value} for name, value in platform.proxy.items()]
+    if (claim := _results_claim(spec)) and create.target:
+        mounts.append({"name": "results", "mountPath": loadplan.RESULTS_FOLDER})
+        volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": claim}})
     container: Obj = {
         "name": labels.LOAD_CONTAINER,
         "image": platform.image,
@@ -175,6 +178,12 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
             "template": {"metadata": {"labels": own, "annotations": annotations}, "spec": pod_spec},
         },
     }
+
+
+def _results_claim(spec: BenchmarkRunSpec) -> str:
+    """The claim on which every request is kept; empty where none is."""
+    claim = spec.results.persistent_volume_claim if spec.results is not None else None
+    return claim.claim_name if claim is not None else ""
 
 
 def _calibration_engine(load: Obj) -> Obj:
@@ -241,6 +250,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         simulated=target.simulated is not None,
         request=request,
         calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if resolve.load_generator(spec).calibrate else "",
+        requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),
         points_total=len(workload.points),
         **common,

@@ -15,6 +15,7 @@ from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
 from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.keep import Kept, keep
 from enginebench.loadgen.load import Load
 from enginebench.loadgen.models import is_wrong
 from enginebench.loadgen.report import Course, point_report
@@ -102,7 +103,10 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         engine_start_after=None if interrupted else await site.engine_start(),
         prompts_repeated=site.bodies.repeated,
     )
-    return point_report(point, load.seen(), course, most_bytes=plan.point_bytes)
+    seen = load.seen()
+    kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()
+    report = point_report(point, seen, course, most_bytes=plan.point_bytes - len(kept.file) - len(kept.error))
+    return msgspec.structs.replace(report, requests_file=kept.file, requests_error=kept.error)
 
 
 async def wait_for(site: Site, event: asyncio.Event, seconds: float) -> bool:

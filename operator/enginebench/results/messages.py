@@ -161,6 +161,10 @@ class PointReport(Wire, frozen=True, kw_only=True):
     """Per figure the whole distribution, in `results.histogram`'s own format; `ttftTpot` in that of `results.grid`."""
     series: bytes = b""
     """Per-second counts over the window, in `results.series`' own format; the step is recorded in it."""
+    requests_file: str = ""
+    """Every request of the point, on the volume that spec.results names; empty: not kept."""
+    requests_error: str = ""
+    """Why they could not be kept, though they should."""
     generator: str = "enginebench"
     generator_version: str = ""
 

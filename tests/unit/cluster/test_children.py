@@ -347,3 +347,15 @@ def test_a_simulated_engine_stands_beside_a_load_pod_that_calibrates(target: str
         settings = parse(beside["args"][1:])
         assert (settings.host, settings.port) == ("127.0.0.1", 8001)
         assert plan(text, target=target).calibrate_url == f"http://{settings.host}:{settings.port}"
+
+
+@pytest.mark.parametrize(("target", "keeps"), [("a-sim", True), ("", False)])
+def test_every_request_is_kept_in_a_folder_of_the_run(target: str, keeps: bool) -> None:
+    text = "results: {requests: true, persistentVolumeClaim: {claimName: kept}}"
+    spec = made(Role.LOAD, text, target=target)["spec"]["template"]["spec"]
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v]
+    assert claims == ["kept"] * keeps
+    folder = plan(text, target=target).requests_folder
+    assert folder == (f"/results/r-{RUN_UID[:8]}" if keeps else "")
+    mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert ("/results" in mounted) == keeps

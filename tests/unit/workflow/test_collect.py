@@ -3,8 +3,9 @@
 import pytest
 
 from enginebench.api.v1alpha1 import Attempt, PointStatus
-from enginebench.workflow.rules.collect import supersede
-from tests.unit.workflow.build import row
+from enginebench.workflow.rules.collect import _message, supersede
+from enginebench.workflow.verdicts import Verdict
+from tests.unit.workflow.build import report, row
 
 EVICTED = (Attempt(number=1, reason="EngineEvicted"), Attempt(number=2))
 SUSPENDED = (Attempt(number=1, reason="Suspended"), Attempt(number=2))
@@ -33,3 +34,16 @@ def because(reason: str, attempt: int = 1) -> PointStatus:
 )
 def test_supersede(attempts: tuple[Attempt, ...], rows: tuple[PointStatus, ...], want: list[str]) -> None:
     assert [r.validity for r in supersede(rows, {rows[0].target: attempts})] == want
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "want"),
+    [
+        ("", "", None),
+        ("too few", "", "too few"),
+        ("", "no room", "its single requests could not be kept: no room"),
+        ("too few", "no room", "too few; its single requests could not be kept: no room"),
+    ],
+)
+def test_requests_that_could_not_be_kept_are_told(words: str, error: str, want: str | None) -> None:
+    assert _message(Verdict("Valid", message=words), report(requests_error=error)) == want

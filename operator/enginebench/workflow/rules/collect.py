@@ -15,7 +15,7 @@ from enginebench.results.messages import Censored, Figure, PointReport
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
 from enginebench.workflow.problem import AGAIN
-from enginebench.workflow.verdicts import judge_point
+from enginebench.workflow.verdicts import Verdict, judge_point
 
 Key = tuple[str, int, int]
 """(target, attempt, index): a point belongs to exactly one attempt."""
@@ -112,7 +112,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         load=PointLoad(concurrency=report.concurrency),
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
-        message=(verdict.message or None) if detailed else None,
+        message=_message(verdict, report) if detailed or report.requests_error else None,
         requests=PointRequests(
             succeeded=report.requests.succeeded,
             errored=report.requests.errored,
@@ -125,6 +125,12 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
         request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
     )
+
+
+def _message(verdict: Verdict, report: PointReport) -> str | None:
+    """Why it is worth no more, and what could not be kept of it."""
+    lost = f"its single requests could not be kept: {report.requests_error}" if report.requests_error else ""
+    return "; ".join(part for part in (verdict.message, lost) if part) or None
 
 
 def _points_planned(seen: Observed) -> int:
