@@ -13,7 +13,15 @@ import pytest
 
 from tests.cluster.conftest import check_nothing_left, create_namespace
 from tests.support.cluster import Cluster, Manifest, Namespace, condition, outcome
-from tests.support.endpoints import URL, failing_server, file_server, simulated_server
+from tests.support.endpoints import (
+    CA_REF,
+    TOKEN_REF,
+    URL,
+    failing_server,
+    file_server,
+    secured_server,
+    simulated_server,
+)
 from tests.support.runs import benchmark, simulated
 
 CPU = {"gpu": {"count": 0}}
@@ -41,8 +49,13 @@ def engine(image: str, *args: str, pod: dict[str, Any] | None = None, **more: An
     return {"name": "engine", "vllm": vllm, "pod": CPU | (pod or {})}
 
 
-def endpoint(model: str) -> dict[str, Any]:
-    return {"name": "engine", "endpoint": {"url": URL, "model": model}}
+def endpoint(model: str, **more: Any) -> dict[str, Any]:
+    return {"name": "engine", "endpoint": {"url": URL, "model": model, **more}}
+
+
+def secured(**more: Any) -> dict[str, Any]:
+    """An endpoint over TLS."""
+    return endpoint("served", url=URL.replace("http", "https"), **more)
 
 
 def failure(
@@ -159,6 +172,31 @@ def failures(operator: str, vllm: str) -> dict[str, Failure]:
         ),
         "wrong-model": failure(
             endpoint("asked-for"), "WrongModel", "asked-for", "served", others=simulated_server(operator, "served")
+        ),
+        "token-not-there": failure(
+            secured(tokenSecretRef=TOKEN_REF),
+            "ContainerConfigError",
+            'secret "llm-key" not found',
+            "Create what is missing",
+        ),
+        "ca-not-there": failure(
+            secured(tls={"caConfigMapRef": CA_REF}),
+            "CANotFound",
+            "endpoint.tls.caConfigMapRef: ConfigMap llm-ca with key ca.crt is not there",
+        ),
+        "certificate-refused": failure(
+            secured(tokenSecretRef=TOKEN_REF),
+            "CertificateRefused",
+            "it is signed by nobody who is trusted",
+            "endpoint.tls.caConfigMapRef",
+            others=secured_server(operator, "served", "server"),
+        ),
+        "token-refused": failure(
+            secured(tls={"caConfigMapRef": CA_REF}),
+            "Unauthorized",
+            "HTTP 401: Unauthorized",
+            "endpoint.tokenSecretRef",
+            others=secured_server(operator, "served", "server"),
         ),
         "every-request-failed": failure(
             endpoint("tiny"),

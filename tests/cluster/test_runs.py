@@ -14,7 +14,7 @@ import yaml
 
 from enginebench.cluster import payload
 from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
-from tests.support.endpoints import URL, simulated_server
+from tests.support.endpoints import CA_REF, TOKEN, TOKEN_REF, URL, secured_server, simulated_server
 from tests.support.runs import benchmark, simulated
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -223,3 +223,24 @@ def test_an_endpoint_that_stands_already(namespace: Namespace, cluster: Cluster)
     assert outcome(status) == SUCCESS
     check_points(status, ["mine"], [2])
     assert namespace.pods("engine") == []
+
+
+def test_an_endpoint_over_tls_and_behind_a_token(namespace: Namespace, cluster: Cluster) -> None:
+    host = f"server.{namespace.name}.svc"
+    endpoint = {
+        "url": f"https://{host}:8000",
+        "model": "served",
+        "tokenSecretRef": TOKEN_REF,
+        "tls": {"caConfigMapRef": CA_REF},
+    }
+    run = benchmark("run", {"name": "mine", "endpoint": endpoint}, levels=[2])
+    namespace.apply(*secured_server(cluster.image, "served", host), run)
+    log = namespace.kubectl("logs", "--follow", namespace.a_pod("load"))
+    status = namespace.wait_finished("run")
+    assert outcome(status) == SUCCESS
+    check_points(status, ["mine"], [2])
+    assert status["targets"][0]["engine"]["effective"]["certificate"] == "verified"
+    kinds = "benchmarkruns,configmaps,jobs,pods,events"
+    assert TOKEN not in namespace.kubectl("get", kinds, "--output=yaml")
+    assert "EB1 " in log
+    assert TOKEN not in log

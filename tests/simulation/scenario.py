@@ -19,7 +19,9 @@ RUN_NAME = "compare"
 GPU = "NVIDIA-A100-PCIE-40GB"
 DATASET = "prompts"
 CLAIM = "models"
-ENDPOINT = "http://198.18.7.7:8000"
+ENDPOINT = "https://198.18.7.7:8000"
+ENDPOINT_KEY, ENDPOINT_CA = "llm-key", "llm-ca"
+"""Its Secret and its ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ DATASET_URL = "https://files.example.com/prompts.jsonl"
 URLS = {DATASET_URL: ROWS}
 FROM_CLAIM = {"persistentVolumeClaim": {"claimName": DATASET, "path": "chat/prompts.jsonl"}}
 FROM_URL = {"url": {"url": DATASET_URL, "sha256": hashlib.sha256(ROWS.encode()).hexdigest()}}
+CA = {ENDPOINT_CA: {"ca.crt": "-----BEGIN CERTIFICATE-----"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,8 @@ def calm(seed: int, random: Random) -> Scenario:
         seed=seed,
         spec=spec,
         nodes=NODES if random.random() < 0.6 else (*NODES, NodePlan("gpu-2", 1, GPU_LABELS)),
-        config_maps=PROMPTS,
-        secrets=("hf-token",),
+        config_maps=PROMPTS | CA,
+        secrets=("hf-token", ENDPOINT_KEY),
         claims=(CLAIM, DATASET),
         files=FILES,
         urls=URLS,
@@ -195,4 +198,8 @@ def _target(kind: str, place: int, random: Random) -> Obj:
         case "vllm":
             secret = {"tokenSecretRef": {"name": "hf-token", "key": "token"}} if random.random() < 0.5 else {}
             return {"name": f"t{place}-vllm", "vllm": {"model": "org/tiny", **secret}}
-    return {"name": f"t{place}", "endpoint": {"url": ENDPOINT, "model": "tiny"}}
+    references = {
+        "tokenSecretRef": {"name": ENDPOINT_KEY, "key": "token"},
+        "tls": {"caConfigMapRef": {"name": ENDPOINT_CA, "key": "ca.crt"}},
+    }
+    return {"name": f"t{place}", "endpoint": {"url": ENDPOINT, "model": "tiny", **references}}

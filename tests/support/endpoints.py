@@ -1,10 +1,17 @@
 """Servers that a user might have standing already: Pods in a test's namespace, behind a Service `server`."""
 
 import base64
+from functools import cache
+from typing import Any
+
+import trustme
 
 from tests.support.cluster import Manifest
 
 URL = "http://server:8000"
+TOKEN = "sk-4711-abcdefghijklmnop"
+TOKEN_REF = {"name": "llm-key", "key": "token"}
+CA_REF = {"name": "llm-ca", "key": "ca.crt"}
 
 FIRST_ANSWER_ONLY = """
 import http.server, itertools, json
@@ -109,3 +116,32 @@ def simulated_server(image: str, model: str) -> tuple[Manifest, Manifest]:
     """A simulated vLLM that serves `model`."""
     command = ["python3", "-m", "enginebench", "simulate", "--api", "vLLM", "--model", model, "--port", "8000"]
     return server(image, command)
+
+
+def secured_server(image: str, model: str, host: str) -> tuple[Manifest, ...]:
+    """A simulated vLLM that speaks TLS as `host`, and asks for TOKEN; with what TOKEN_REF and CA_REF refer to."""
+    command = ["python3", "-m", "enginebench", "simulate", "--api", "vLLM", "--model", model, "--port", "8000"]
+    pod, service = server(image, [*command, "--api-key", "$(API_KEY)", "--ssl-certfile", "/tls/tls.pem"])
+    container: dict[str, Any] = pod["spec"]["containers"][0]
+    container["env"] = [{"name": "API_KEY", "valueFrom": {"secretKeyRef": TOKEN_REF}}]
+    container["volumeMounts"] = [{"name": "tls", "mountPath": "/tls", "readOnly": True}]
+    pod["spec"]["volumes"] = [{"name": "tls", "secret": {"secretName": "server-tls"}}]
+    certificate = _authority().issue_cert(host).private_key_and_cert_chain_pem.bytes()
+    ca = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CA_REF["name"]},
+        "data": {CA_REF["key"]: _authority().cert_pem.bytes().decode()},
+    }
+    token = _secret(TOKEN_REF["name"], {TOKEN_REF["key"]: TOKEN.encode()})
+    return _secret("server-tls", {"tls.pem": certificate}), token, ca, pod, service
+
+
+@cache
+def _authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def _secret(name: str, data: dict[str, bytes]) -> Manifest:
+    held = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": held}

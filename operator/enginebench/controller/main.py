@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import kopf
@@ -71,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the operator's own environment shows the way out of the cluster."""
+    return {name: environment[name] for name in PROXY_VARIABLES if environment.get(name)}
+
+
 async def _operate(options: argparse.Namespace) -> None:
     namespaces = [] if not options.namespace or ALL in options.namespace else sorted(set(options.namespace))
     config = await configuration()
@@ -80,7 +85,7 @@ async def _operate(options: argparse.Namespace) -> None:
             image=options.image,
             image_pull_policy=options.image_pull_policy,
             fixed_ids=not await client.serves(OPENSHIFT_GROUP),
-            proxy={name: os.environ[name] for name in PROXY_VARIABLES if os.environ.get(name)},
+            proxy=proxy(os.environ),
         )
         operator = Operator(client, platform)
         await kopf.operator(

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
-from enginebench.loadgen.decrypted import Decrypted
 from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.events import Splitter
 from enginebench.loadgen.http import BodySink, Head, ProtocolError, ResponseParser
@@ -267,16 +266,14 @@ async def connect(address: SocketAddress, route: Route, listener: Listener) -> C
         async with asyncio.timeout(CONNECT_SECONDS):
             await loop.sock_connect(sock, address.where)
         connection = Connection(route, listener)
-        protocol: asyncio.BaseProtocol = connection
         secure: dict[str, Any] = {}
         if address.tls is not None:
-            protocol = Decrypted(connection)
             secure = {
                 "ssl": address.tls,
                 "server_hostname": address.host,
                 "ssl_handshake_timeout": CONNECT_SECONDS,
             }
-        await loop.create_connection(lambda: protocol, sock=sock, **secure)
+        await loop.create_connection(lambda: connection, sock=sock, **secure)
     except BaseException:
         sock.close()
         raise

@@ -116,7 +116,7 @@ def _doing(targets: Sequence[TargetStatus], dataset: DatasetState, stop: Problem
     if stop is not None:
         return f"ending: {stop.message}"
     if dataset.prepare and not dataset.ready:
-        return "reading and checking the data set"
+        return dataset.doing
     ended = ("Succeeded", "Failed", "Skipped", "Cancelled")
     current = next((t for t in targets if t.phase not in ended), None)
     if current is None:

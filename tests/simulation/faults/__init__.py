@@ -58,6 +58,7 @@ FAULTS: tuple[type[Fault], ...] = (
     supplies.OperatorImageMissing,
     supplies.SlowPull,
     supplies.SecretMissing,
+    supplies.EndpointUnsupplied,
     supplies.ClaimMissing,
     supplies.DatasetFault,
     supplies.DatasetOnClaimFault,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.faults.nodes import NodeSlow
-from tests.simulation.scenario import CLAIM, DATASET, DATASET_URL, NAMESPACE
+from tests.simulation.scenario import CLAIM, DATASET, DATASET_URL, ENDPOINT_CA, ENDPOINT_KEY, NAMESPACE
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -112,6 +112,42 @@ class SecretMissing(Fault):
         for target in world.scenario.spec["targets"]:
             if "tokenSecretRef" in target.get("vllm", {}):
                 world.doom(target["name"], "ContainerConfigError")
+
+
+@dataclass(frozen=True)
+class EndpointUnsupplied(Fault):
+    """The Secret or the ConfigMap of an endpoint comes late, or never."""
+
+    what: str
+    late: bool
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        there = any("endpoint" in target for target in scenario.spec["targets"])
+        return cls(what=random.choice(("token", "ca")), late=random.random() < 0.5) if there else None
+
+    def arm(self, world: "World") -> None:
+        secrets, key = world.cluster.around.secrets, (NAMESPACE, ENDPOINT_KEY)
+        ca = world.store.find("ConfigMap", NAMESPACE, ENDPOINT_CA)
+        assert ca is not None  # the scenario has it
+        body = {"metadata": {"name": ENDPOINT_CA, "namespace": NAMESPACE}, "data": ca.obj["data"]}
+        if self.what == "token":
+            secrets.discard(key)
+        else:
+            world.store.remove(ca)
+        names = [target["name"] for target in world.scenario.spec["targets"] if "endpoint" in target]
+        if not self.late:
+            for name in names:
+                world.doom(name, "ContainerConfigError" if self.what == "token" else "CANotFound")
+            return
+
+        def supply() -> None:
+            if self.what == "token":
+                secrets.add(key)
+            else:
+                world.cluster.apply("ConfigMap", body)
+
+        world.when("load", "bound", LATE, lambda _: supply(), target=names[0])
 
 
 @dataclass(frozen=True)

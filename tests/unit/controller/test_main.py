@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from enginebench.controller.main import main
+from enginebench.controller.main import main, proxy
 
 
 def test_without_its_image_it_does_not_start(
@@ -29,3 +29,8 @@ def test_without_a_cluster_it_says_so(
 def test_unknown_pull_policy_is_refused() -> None:
     with pytest.raises(SystemExit):
         main(["--image", "i", "--image-pull-policy", "Sometimes"])
+
+
+def test_the_way_out_of_the_cluster_is_handed_on_and_nothing_else() -> None:
+    environment = {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": ".svc", "http_proxy": "", "HOME": "/root"}
+    assert proxy(environment) == {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": ".svc"}

@@ -1,6 +1,8 @@
 """The whole program as it runs in a pod: a process, a plan in a file, frames on its standard output."""
 
 import asyncio
+import gzip
+import hashlib
 import json
 import os
 import signal
@@ -207,6 +209,29 @@ async def test_a_data_set_that_is_not_there_is_told(tmp_path: Path) -> None:
         assert await pod.until(End) == End(points=0)
     assert failure.reason == "DatasetNotFound"
     assert "gone.jsonl cannot be read: No such file or directory" in failure.message
+
+
+async def test_conversations_at_a_url_are_asked_of_the_engine(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "Why is the sky blue?"}, {"from": "gpt", "value": "It is not."}]
+    body = gzip.compress(json.dumps([{"conversations": turns}, {"conversations": []}]).encode())
+
+    async def serves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server, engine = await asyncio.start_server(serves, "127.0.0.1", 0), Engine()
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/chat.json.gz"
+    download = DownloadPlan(url=url, sha256=hashlib.sha256(body).hexdigest())
+    rows = DatasetPlan(download=download, format="ShareGPT")
+    async with server, serving(engine), running(plan(engine.url, dataset=rows), tmp_path) as pod:
+        report = await pod.until(DatasetReport)
+        point = await pod.until(PointReport)
+        assert await pod.until(End) == End(points=1)
+    assert (report.rows, report.skipped, report.errors) == (1, 1, ())
+    assert point.requests.succeeded > 0
+    assert "Why is the sky blue?" in json.dumps(engine.bodies[-1])
 
 
 async def test_while_it_downloads_it_speaks_and_can_be_stopped_at_once(tmp_path: Path) -> None:

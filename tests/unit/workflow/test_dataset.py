@@ -7,7 +7,7 @@ import pytest
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import ResolvedDataset
-from enginebench.results.messages import DatasetReport, Failure
+from enginebench.results.messages import DatasetReport, Failure, Progress
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Heard, Role
 from enginebench.workflow.plan import Create
@@ -67,6 +67,14 @@ def test_the_file_is_named_and_no_key_with_it(workload: dict[str, Any], words: s
     report = DatasetReport(rows=0, digest="", errors=("line 3: not JSON",))
     seen, _ = step(replace(seen, heard={load("").uid: heard(verified=False, dataset=report)}), 3)
     assert f"The data set ({words}) is refused: line 3" in (seen.status.message or "")
+
+
+def test_how_far_a_download_is_stands_in_the_message() -> None:
+    seen, _ = step(observed(spec=spec(workload=URL)), 0)
+    assert seen.status.message == "reading and checking the data set"
+    progress = Progress(stage="Waiting", message="downloading the data set: 8 of 300 MiB")
+    seen, _ = step(replace(seen, heard={load("").uid: heard(verified=False, progress=progress)}), 3)
+    assert seen.status.message == "downloading the data set: 8 of 300 MiB"
 
 
 def test_a_claim_that_is_not_there_is_a_data_set_that_is_not_there() -> None:

@@ -26,6 +26,8 @@ class DatasetState:
     ready: bool
     prepare: bool = False
     """A Job must read it first."""
+    doing: str = "reading and checking the data set"
+    """How far the Job is, in its own words where it has said any."""
     read: ResolvedDataset | None = None
     problem: Problem | None = None
 
@@ -50,7 +52,11 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime
         return DatasetState(ready=True, read=read)
     if read is not None:
         return DatasetState(ready=True, read=read)
-    return DatasetState(ready=False, prepare=True, problem=_problem(seen, timeouts, active, now))
+    problem = _problem(seen, timeouts, active, now)
+    progress = next((h.progress for h in seen.heard.values() if h.progress is not None and h.progress.message), None)
+    if progress is None:
+        return DatasetState(ready=False, prepare=True, problem=problem)
+    return DatasetState(ready=False, prepare=True, problem=problem, doing=progress.message)
 
 
 def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> Problem | None:
