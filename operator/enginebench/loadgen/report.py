@@ -16,6 +16,7 @@ from enginebench.results.messages import Evidence, PointReport, RequestCounts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 from enginebench.results.series import Second
+from enginebench.results.stationarity import token_rate_drift, ttft_drift
 
 MOST_ERROR_TEXTS = 8
 MOST_FINISH_REASONS = 8
@@ -105,6 +106,8 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
         coalesced_by_lag=_coalesced_by_lag(seen),
         throttled=strain.throttled,
         stolen=strain.stolen,
+        token_rate_drift=token_rate_drift(seen),
+        ttft_drift=ttft_drift(tracked),
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
         finish_reasons=dict(reasons.most_common(MOST_FINISH_REASONS)),
         prompts_repeated=course.prompts_repeated,

@@ -77,6 +77,15 @@ class Figure(Wire, frozen=True, kw_only=True):
     censored: int = 0
 
 
+class Drift(Wire, frozen=True, kw_only=True):
+    """How a figure changed over the window."""
+
+    change: float
+    """From its beginning to its end, relative to the mean."""
+    t: float
+    """Student's t of that change with 8 degrees of freedom, at most 1e6."""
+
+
 class RequestCounts(Wire, frozen=True, kw_only=True):
     """Requests started in the window, by how they ended when the drain was over."""
 
@@ -113,6 +122,10 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Share of its processors' time that the hypervisor gave to others. None: the kernel does not tell."""
     generator_limit_tokens_per_second: float | None = None
     """Of the calibration, to be held beside the output TPS."""
+    token_rate_drift: Drift | None = None
+    """From the first half of the window to the second one; None: too short to tell."""
+    ttft_drift: Drift | None = None
+    """From the first tenth of the requests to the last one, along a line; None: not to be told."""
     errors: dict[str, int] = msgspec.field(default_factory=dict)
     """Error texts with how often they came, the 8 most frequent."""
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)

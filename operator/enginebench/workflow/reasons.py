@@ -7,7 +7,7 @@ stand first. `docs/measurement.md` has a paragraph for each.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from enginebench.results.messages import Censored, Figure, PointReport
+from enginebench.results.messages import Censored, Drift, Figure, PointReport
 
 ERROR_RATE_BOUND = 0.10
 """Above this share of failed requests a point does not say how fast the engine is, but that it fails."""
@@ -21,6 +21,12 @@ COALESCED_BOUND = 0.01
 """Of the gaps between events may have been lost to our own lag."""
 THROTTLED_BOUND, STOLEN_BOUND = 0.001, 0.01
 """Of the window may the load generator have been kept from running, by its cgroup and by the hypervisor."""
+STATIONARY_FROM = 300
+"""Finished requests: of fewer it is not judged whether a point was stationary."""
+TOKEN_RATE_CHANGE, TTFT_CHANGE = 0.03, 0.10
+"""May a point change by from its beginning to its end, relative to its mean."""
+SIGNIFICANT_T = 5.041
+"""Student's t, 8 degrees of freedom, two-sided 0.1 %: every point is tested twice, and most runs have many."""
 TOKENS_PER_EVENT_BOUND = 1.05
 """Above this an event is no longer a token."""
 
@@ -107,6 +113,26 @@ def _too_few_samples(case: Case) -> str:
     return f"{finished} finished requests are too few for {', '.join(short)}" if short else ""
 
 
+def _not_stationary(case: Case) -> str:
+    evidence = case.report.evidence
+    if case.report.requests.succeeded < STATIONARY_FROM:
+        return ""
+    found = []
+    if (rate := evidence.token_rate_drift) is not None and _drifts(rate, TOKEN_RATE_CHANGE):
+        found.append(f"the token rate of the second half is {_signed(rate)} against the first")
+    if (ttft := evidence.ttft_drift) is not None and _drifts(ttft, TTFT_CHANGE):
+        found.append(f"TTFT changed by {_signed(ttft)} over the window")
+    return ", ".join(found)
+
+
+def _drifts(drift: Drift, most: float) -> bool:
+    return abs(drift.change) > most and abs(drift.t) > SIGNIFICANT_T
+
+
+def _signed(drift: Drift) -> str:
+    return f"{'+' if drift.change > 0 else '−'}{abs(drift.change):.0%}"  # noqa: RUF001  # a real minus, for people
+
+
 def _cache_influenced(case: Case) -> str:
     share = case.report.evidence.prompts_repeated
     return f"{share:.0%} of its prompts had been sent to this engine before (promptReuse asIs)" if share else ""
@@ -131,6 +157,7 @@ LIMITED: dict[str, Reason] = {
     "Interrupted": _interrupted,
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,
+    "NotStationary": _not_stationary,
     "CacheInfluenced": _cache_influenced,
 }
 """True, but imprecise or of a kind of its own."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enginebench.api.v1alpha1 import AtLeast, Peak, PointStatus, TargetStatus
-from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
+from enginebench.results.messages import Censored, Drift, Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.summary import summarize
 from enginebench.workflow.verdicts import judge_point, outcome_of_points, peak, usable
 from tests.unit.workflow.build import at, figure, report, row
@@ -31,6 +31,17 @@ from tests.unit.workflow.build import at, figure, report, row
         ({"evidence": Evidence(throttled=0.0011)}, "Invalid", ("LoadGeneratorSaturated",)),
         ({"evidence": Evidence(stolen=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
         ({"evidence": Evidence(coalesced_by_lag=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": Evidence(token_rate_drift=Drift(change=0.03, t=99))}, "Valid", ()),
+        ({"evidence": Evidence(token_rate_drift=Drift(change=0.2, t=5.0))}, "Valid", ()),
+        ({"evidence": Evidence(token_rate_drift=Drift(change=-0.04, t=-5.1))}, "Limited", ("NotStationary",)),
+        ({"evidence": Evidence(ttft_drift=Drift(change=0.1, t=99))}, "Valid", ()),
+        ({"evidence": Evidence(ttft_drift=Drift(change=2.0, t=5.0))}, "Valid", ()),
+        ({"evidence": Evidence(ttft_drift=Drift(change=0.11, t=5.1))}, "Limited", ("NotStationary",)),
+        (
+            {"requests": RequestCounts(succeeded=299), "evidence": Evidence(ttft_drift=Drift(change=2.0, t=99.0))},
+            "Limited",
+            ("TooFewSamples",),
+        ),
         ({"evidence": Evidence(prompts_repeated=0.5)}, "Limited", ("CacheInfluenced",)),
         ({"evidence": Evidence(tokens_per_event=1.05)}, "Valid", ()),
         ({"evidence": Evidence(tokens_per_event=1.06)}, "Valid", ("MultiTokenEvents",)),
@@ -78,6 +89,13 @@ def test_what_is_known_of_a_saturated_load_generator_is_told() -> None:
     assert found.message == (
         "the load generator could not keep up: 9 ms of its P90 TTFT of 2 ms are its own lag, "
         "9 ms of its P90 ITL of 2 ms are its own lag, its CPU limit held it up for 25.0% of the window"
+    )
+
+
+def test_in_which_direction_it_was_not_stationary() -> None:
+    drifts = Evidence(token_rate_drift=Drift(change=-0.126, t=-9), ttft_drift=Drift(change=1.5, t=9))
+    assert judge_point(report(evidence=drifts)).message == (
+        "the token rate of the second half is −13% against the first, TTFT changed by +150% over the window"  # noqa: RUF001
     )
 
 
