@@ -76,6 +76,22 @@ class Scenario:
     def levels(self) -> tuple[int, ...]:
         return tuple(self.spec["workload"]["load"]["concurrency"]["levels"])
 
+    @property
+    def repeats(self) -> int:
+        """How often each point is measured."""
+        count: int = self.spec["workload"].get("repeats", {}).get("count", 1)
+        return count
+
+    @property
+    def engine_starts(self) -> int:
+        """How many engines each target has, if nothing happens."""
+        said = self.spec["workload"].get("repeats", {})
+        return self.repeats if said.get("unit", "Engine") == "Engine" else 1
+
+    @property
+    def points_of_target(self) -> int:
+        return len(self.levels) * self.repeats
+
     def manifest(self, name: str) -> Obj:
         """The run as a user would apply it."""
         return {
@@ -141,6 +157,8 @@ def calm(seed: int, random: Random) -> Scenario:
             ({"durationSeconds": 2}, {"durationSeconds": 10}, {"durationSeconds": 45}, {"maxRequests": 200})
         ),
     }
+    if (repeats := _repeats(seed)) is not None:
+        workload["repeats"] = repeats
     spec: Obj = {"targets": targets, "workload": workload}
     if random.random() < 0.9:
         spec["timeouts"] = {
@@ -170,16 +188,26 @@ def calm(seed: int, random: Random) -> Scenario:
     )
 
 
-def calm_scenario(*, targets: list[Obj], dataset: Obj, levels: list[int], seconds: int = 2) -> Scenario:
+def calm_scenario(
+    *, targets: list[Obj], dataset: Obj, levels: list[int], seconds: int = 2, repeats: Obj | None = None
+) -> Scenario:
     """A run of your own choice that nothing happens to."""
     workload = {
         "dataset": dataset,
         "load": {"concurrency": {"levels": levels}},
         "rampSeconds": 0,
         "durationSeconds": seconds,
+        **({"repeats": repeats} if repeats is not None else {}),
     }
     spec = {"targets": targets, "engineDefaults": {"gpu": {"count": 1}}, "workload": workload}
     return Scenario(seed=0, spec=spec, nodes=NODES, config_maps=PROMPTS, claims=(DATASET,), files=FILES, urls=URLS)
+
+
+def _repeats(seed: int) -> Obj | None:
+    random = Random(f"repeats {seed}")  # noqa: S311 - reproducible on purpose
+    if random.random() < 0.7:
+        return None
+    return {"count": random.choice((1, 2, 2, 3)), "unit": random.choice(("Engine", "Engine", "Point"))}
 
 
 def _target(kind: str, place: int, random: Random) -> Obj:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.faults.calls import AtCall, NoAnswer, OperatorCrash, SomebodyWrites
-from tests.simulation.scenario import DATASET, Scenario, calm_scenario
+from tests.simulation.scenario import DATASET, Obj, Scenario, calm_scenario
 from tests.simulation.simulate import play
 from tests.simulation.test_runs import hold
 
 
-def scenario() -> Scenario:
+def scenario(repeats: Obj | None = None) -> Scenario:
     """Two targets, two points, a data set to check first: every kind of call there is."""
     return calm_scenario(
         targets=[
@@ -19,6 +19,7 @@ def scenario() -> Scenario:
         ],
         dataset={"configMap": {"name": DATASET, "key": "prompts.jsonl"}},
         levels=[1, 4],
+        repeats=repeats,
     )
 
 
@@ -34,6 +35,21 @@ def test_a_fault_at_every_call(fault: type[AtCall], stride: int, carried_out: bo
         assert run is not None, f"{fault.__name__} at call {call}"
         assert run["status"]["phase"] == "Completed", f"{fault.__name__} at call {call}"
         assert all(len(target["attempts"]) == 1 for target in run["status"]["targets"]), f"at call {call}"
+
+
+@pytest.mark.parametrize(("fault", "stride"), [(OperatorCrash, 3), (NoAnswer, 7), (SomebodyWrites, 7)])
+def test_a_fault_at_every_call_of_a_repeated_run(fault: type[AtCall], stride: int) -> None:
+    repeated = scenario({"count": 2, "unit": "Engine"})
+    quiet = play(repeated)
+    hold(quiet)
+    for call in range(1, quiet.world.cluster.api.calls + 1, stride):
+        result = play(repeated.with_faults(fault(call=call, carried_out=call % 3 > 0)))
+        hold(result)
+        run = result.world.ended
+        assert run is not None, f"{fault.__name__} at call {call}"
+        assert run["status"]["phase"] == "Completed", f"{fault.__name__} at call {call}"
+        numbers = [[a["number"] for a in target["attempts"]] for target in run["status"]["targets"]]
+        assert numbers == [[1, 2], [1, 2]], f"at call {call}"
 
 
 def test_a_replayed_run_is_the_same_run() -> None:

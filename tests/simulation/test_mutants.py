@@ -8,11 +8,11 @@ import pytest
 
 from enginebench.cluster import execute
 from enginebench.workflow import attempts, decide
+from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import KIND_OF, Role
 from enginebench.workflow.plan import Delete
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.rules import after_the_end, children
-from enginebench.workflow.target import TargetView
 from tests.simulation.faults.base import Fault
 from tests.simulation.faults.calls import OperatorCrash
 from tests.simulation.faults.engines import EveryRequestFails
@@ -24,10 +24,11 @@ from tests.simulation.simulate import play
 Patch = pytest.MonkeyPatch
 
 
-def two_targets(*faults: Fault) -> Scenario:
+def two_targets(*faults: Fault, repeats: int = 1) -> Scenario:
     targets = [{"name": name, "ollama": {"model": "tiny"}} for name in ("first", "second")]
     dataset = {"synthetic": {"promptTokens": 8, "outputTokens": 8}}
-    return calm_scenario(targets=targets, dataset=dataset, levels=[1, 2], seconds=30).with_faults(*faults)
+    scenario = calm_scenario(targets=targets, dataset=dataset, levels=[1, 2], seconds=30, repeats={"count": repeats})
+    return scenario.with_faults(*faults)
 
 
 def does_not_wait_for_the_gpu(patch: Patch) -> None:
@@ -53,11 +54,25 @@ def forgets_a_point(patch: Patch) -> None:
 
 
 def measures_everything_again(patch: Patch) -> None:
-    patch.setattr(TargetView, "missing", property(lambda self: self.planned))
+    patch.setattr(Draft, "missing", property(lambda self: tuple(point.index for point in self.view.planned)))
 
 
 def calls_everything_a_success(patch: Patch) -> None:
     patch.setattr(attempts, "outcome_of_points", lambda _: Problem(COMPLETED, ""))
+
+
+def keeps_the_order_of_targets(patch: Patch) -> None:
+    patch.setattr(attempts, "turns", lambda _: ((place, repeat) for repeat in range(3) for place in range(2)))
+
+
+def keeps_the_engine(patch: Patch) -> None:
+    patch.setattr(attempts, "turns", lambda _: ((place, None) for place in range(2)))
+
+
+def takes_the_first_repeat_for_the_mean(patch: Patch) -> None:
+    from enginebench.workflow import repeats
+
+    patch.setattr(repeats, "_by_load", lambda rows: ([row] for row in rows if row.repeat == 0))
 
 
 def does_not_observe_edits(patch: Patch) -> None:
@@ -131,11 +146,26 @@ SUSPENDED = SuspendAndResume(at=100.0, seconds=5.0)
 def test_a_defect_is_found(
     monkeypatch: Patch, defect: Callable[[Patch], None], faults: tuple[Fault, ...], want: str
 ) -> None:
-    scenario = replace(two_targets(*faults), after_the_end="ttl")
+    found_by(monkeypatch, defect, replace(two_targets(*faults), after_the_end="ttl"), want)
+
+
+@pytest.mark.parametrize(
+    ("defect", "want"),
+    [
+        (keeps_the_order_of_targets, "a_plan_is_of_its_turn"),
+        (keeps_the_engine, "an_engine_serves_one_repeat"),
+        (takes_the_first_repeat_for_the_mean, "means_rest_on_the_usable_points"),
+    ],
+)
+def test_a_defect_of_repeats_is_found(monkeypatch: Patch, defect: Callable[[Patch], None], want: str) -> None:
+    found_by(monkeypatch, defect, two_targets(repeats=3), want)
+
+
+def found_by(patch: Patch, defect: Callable[[Patch], None], scenario: Scenario, want: str) -> None:
+    """The run is sound, and with the defect in it `want` is not."""
     assert play(scenario).violations == []
-    defect(monkeypatch)
-    found = {sentence.partition(":")[0] for sentence in play(scenario).violations}
-    assert want in found
+    defect(patch)
+    assert want in {sentence.partition(":")[0] for sentence in play(scenario).violations}
 
 
 def test_a_crash_is_no_defect() -> None:

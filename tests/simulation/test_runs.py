@@ -46,8 +46,10 @@ def test_where_nothing_goes_wrong_every_point_is_measured() -> None:
         assert run is not None
         assert run["status"]["phase"] == "Completed"
         points = run["status"]["points"]
-        assert len(points) == len(result.scenario.targets) * len(result.scenario.levels)
-        assert all(target["attempts"][-1]["number"] == 1 for target in run["status"]["targets"])
+        scenario = result.scenario
+        assert len(points) == len(scenario.targets) * scenario.points_of_target
+        numbers = [target["attempts"][-1]["number"] for target in run["status"]["targets"]]
+        assert numbers == [scenario.engine_starts] * len(scenario.targets)
 
 
 def test_an_idle_gpu_is_freed_at_once_and_the_next_engine_comes_at_once() -> None:
@@ -55,15 +57,17 @@ def test_an_idle_gpu_is_freed_at_once_and_the_next_engine_comes_at_once() -> Non
         result = play(draw(seed, faults=0))
         if result.scenario.engines != result.scenario.targets:
             continue  # an endpoint is loaded between two engines
-        last = {spoken.target: spoken.at for spoken in result.world.cluster.spoken}
+        spoken = result.world.cluster.spoken
+        last = {f"-{point.target}-e{point.attempt}-": point.at for point in spoken}
+        final = f"-{spoken[-1].target}-e{spoken[-1].attempt}-"
         freed = -1.0
         for at, call in result.world.transcript.timed_calls:
             if call.kind == "Pod" and call.verb == "create" and freed >= 0.0:
                 assert at - freed <= NEXT_ENGINE_SECONDS, f"seed {seed}: {call.name} waited {at - freed:.1f} s"
             elif call.kind == "Pod" and call.verb == "delete":
-                target = next(name for name in last if f"-{name}-e" in call.name)
-                assert 0.0 <= at - last[target] <= FREED_SECONDS, f"seed {seed}: {call.name} {at - last[target]:.1f} s"
-                freed = at if target != result.scenario.engines[-1] else -1.0
+                engine = next(name for name in last if name in call.name)
+                assert 0.0 <= at - last[engine] <= FREED_SECONDS, f"seed {seed}: {call.name} {at - last[engine]:.1f} s"
+                freed = at if engine != final else -1.0
 
 
 def test_a_finished_run_costs_nothing() -> None:

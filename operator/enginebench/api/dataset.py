@@ -170,7 +170,8 @@ class Dataset(SpecObject):
     prompt_tokens_count and output_tokens_count. ShareGPT: conversations, whose first question is the prompt. JSONL
     where absent."""
     seed: Seed = 0
-    """Seeds the order of the rows and the salts that open prompts: the same for every target."""
+    """Seeds the order of the rows, the salts that open prompts, and the order of load points from the second repeat
+    on: the same for every target."""
     prompt_reuse: PromptReuse | None = None
     """Whether caches may help. unique where absent."""
 

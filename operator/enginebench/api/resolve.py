@@ -3,10 +3,14 @@
 All functions are pure; what they return is complete, so that nobody else repeats a default.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar
+
+from msgspec.structs import replace
 
 from enginebench.api.affinity import Affinity
 from enginebench.api.dataset import Dataset
@@ -18,7 +22,7 @@ from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
 from enginebench.api.spec import BenchmarkRunSpec
-from enginebench.api.workload import Request, Sampling, Warmup
+from enginebench.api.workload import Repeats, Request, Sampling, Warmup
 
 Api = Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"]
 Dialect = Literal["vllm", "ollama", "openai"]
@@ -186,10 +190,30 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
 def points(spec: BenchmarkRunSpec) -> tuple[PointPlan, ...]:
     """The load points of each target, in order. A point's index is its place in here: unique within a target."""
     concurrency = spec.workload.load.concurrency
-    return tuple(
+    once = tuple(
         PointPlan(index=index, concurrency=level)
         for index, level in enumerate(concurrency.levels if concurrency is not None else ())
     )
+    return _repeated(once, repeats(spec).count, spec.workload.dataset.seed)
+
+
+@lru_cache(maxsize=256)
+def _repeated(once: tuple[PointPlan, ...], count: int, seed: int) -> tuple[PointPlan, ...]:
+    """The points `count` times over: in the first repeat as written, in each later one shuffled by `seed`."""
+    order = [(repeat, point) for repeat in range(count) for point in _shuffled(once, repeat, seed)]
+    return tuple(replace(point, index=index, repeat=repeat) for index, (repeat, point) in enumerate(order))
+
+
+def _shuffled(once: tuple[PointPlan, ...], repeat: int, seed: int) -> Iterable[PointPlan]:
+    """By hash: the same order in every process and every version."""
+    if repeat == 0:
+        return once
+    return sorted(once, key=lambda point: hashlib.sha256(f"{seed}/{repeat}/{point.index}".encode()).digest())
+
+
+def repeats(spec: BenchmarkRunSpec) -> Repeats:
+    """How often each load point is measured, and what begins anew each time."""
+    return spec.workload.repeats or _ONCE
 
 
 def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
@@ -334,6 +358,7 @@ def _length_policy(spec: BenchmarkRunSpec) -> Literal["AsPublished", "Matched"]:
 
 
 _NOTHING = PodSettings()
+_ONCE = Repeats(count=1)
 _NO_GPU = Gpu()
 
 

@@ -24,16 +24,24 @@ def _levels(spec: "BenchmarkRunSpec") -> int:
     return len(concurrency.levels) if concurrency is not None else 0
 
 
+def _repeats(spec: "BenchmarkRunSpec") -> int:
+    return spec.workload.repeats.count if spec.workload.repeats is not None else 1
+
+
+REPEATS = "(has(self.workload.repeats) ? self.workload.repeats.count : 1)"
+"""CEL: how often each load point is measured."""
+
+
 class BenchmarkRunSpec(SpecObject):
     """One whole experiment: which engines, on which hardware, under which load."""
 
     rules = (
         Rule(
-            sentence=f"targets times load.concurrency.levels must be at most {MOST_POINTS} load points: "
-            "take fewer levels, or split the run",
+            sentence=f"targets times load.concurrency.levels times repeats.count must be at most {MOST_POINTS} load "
+            "points: take fewer levels or repeats, or split the run",
             cel="!has(self.workload.load.concurrency) || "
-            f"size(self.targets) * size(self.workload.load.concurrency.levels) <= {MOST_POINTS}",
-            holds=lambda self: len(self.targets) * _levels(self) <= MOST_POINTS,
+            f"size(self.targets) * size(self.workload.load.concurrency.levels) * {REPEATS} <= {MOST_POINTS}",
+            holds=lambda self: len(self.targets) * _levels(self) * _repeats(self) <= MOST_POINTS,
             field=".targets",
         ),
         Rule(
@@ -50,16 +58,19 @@ class BenchmarkRunSpec(SpecObject):
             field=".workload.request",
         ),
         Rule(
-            sentence="is less than the measuring alone takes (targets times levels times durationSeconds "
-            "plus rampSeconds): raise activeDeadlineSeconds, or measure less",
+            sentence="is less than the measuring alone takes (targets times levels times repeats times "
+            "durationSeconds plus rampSeconds): raise activeDeadlineSeconds, or measure less",
             cel="!has(self.workload.durationSeconds) || "
             "!has(self.workload.load.concurrency) || has(self.workload.maxRequests) || "
-            "size(self.targets) * size(self.workload.load.concurrency.levels) * "
+            f"size(self.targets) * size(self.workload.load.concurrency.levels) * {REPEATS} * "
             "(self.workload.durationSeconds + self.workload.rampSeconds) <= self.activeDeadlineSeconds",
             holds=lambda self: (
                 self.workload.duration_seconds is None
                 or self.workload.max_requests is not None
-                or len(self.targets) * _levels(self) * (self.workload.duration_seconds + self.workload.ramp_seconds)
+                or len(self.targets)
+                * _levels(self)
+                * _repeats(self)
+                * (self.workload.duration_seconds + self.workload.ramp_seconds)
                 <= self.active_deadline_seconds
             ),
             field=".activeDeadlineSeconds",

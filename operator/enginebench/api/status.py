@@ -89,7 +89,7 @@ class PointStatus(StatusObject):
     index: int
     """Its place in the order of load points, from 0."""
     repeat: int | None = None
-    """Which repetition, from 0; absent where there is one."""
+    """Which repeat, from 0; absent where there is one."""
     load: PointLoad
     """The load."""
     validity: str = ""
@@ -129,6 +129,8 @@ class Attempt(StatusObject):
     """When it began."""
     end_time: Time | None = None
     """When it ended."""
+    repeat: int | None = None
+    """The repeat that it measures, from 0; absent where one engine measures all."""
     fingerprint: str | None = None
     """Digest of what ran: image, version, model, settings, GPU, node. Equal ones may be compared."""
 
@@ -217,6 +219,44 @@ class Peak(StatusObject):
     """P99 of the inter-token latency."""
 
 
+class Repeated(StatusObject):
+    """A figure over several repeats: its mean, and a 95 % interval of the mean from 3 repeats on."""
+
+    mean: FigureValue
+    """Arithmetic for rates, geometric for latencies; `{atLeast: …}` where one of them is."""
+    low: float | None = None
+    """Lower end of the interval."""
+    high: float | None = None
+    """Upper end of the interval."""
+
+
+class RepeatedLoad(StatusObject):
+    """One load over the usable repeats of it."""
+
+    load: PointLoad
+    """The load."""
+    count: int
+    """Usable points that the figures rest on."""
+    output_tokens_per_second: Repeated | None = None
+    """Output TPS."""
+    requests_per_second: float | None = None
+    """RPS, the mean."""
+    ttft_p99_milliseconds: Repeated | None = None
+    """P99 of the time to first token."""
+    itl_p99_milliseconds: Repeated | None = None
+    """P99 of the inter-token latency."""
+
+
+class RepeatsStatus(StatusObject):
+    """What the repeats come to."""
+
+    engines: list[str] | None = None
+    """The fingerprint of each repeat's engine (attempts[].fingerprint). Where they differ, image, version, model,
+    settings, GPU or node changed in between, and the intervals hold that difference too."""
+    loads: list[RepeatedLoad] | None = None
+    """One entry a load of which a point is usable."""
+
+
 class TargetStatus(StatusObject):
     """One target."""
 
@@ -242,7 +282,9 @@ class TargetStatus(StatusObject):
     download: DownloadStatus | None = None
     """The model's download while it lasts."""
     peak: Peak | None = None
-    """Where it is at its best."""
+    """Where it is at its best; by the means, where there are repeats."""
+    repeats: RepeatsStatus | None = None
+    """What the repeats come to; absent where each load point is measured once."""
 
 
 class Progress(StatusObject):

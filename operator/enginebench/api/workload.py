@@ -81,6 +81,17 @@ class Warmup(SpecObject):
     """It ends after this time even so, which is said. 0: no warm-up."""
 
 
+class Repeats(SpecObject):
+    """Every load point several times, so that the result has an interval. Targets change their order from repeat to
+    repeat (a b c, then c b a), and load points are shuffled from the second repeat on, alike for every target."""
+
+    count: Annotated[int, Field(ge=1, le=20)]
+    """How often each load point is measured; from 3 on with a 95 % interval."""
+    unit: Literal["Engine", "Point"] = "Engine"
+    """Engine: each repeat starts every engine anew, since most of the noise is an engine's start and the time of
+    day. Point: the same engine measures every load point again."""
+
+
 class Workload(SpecObject):
     """The load that every target gets."""
 
@@ -133,3 +144,5 @@ class Workload(SpecObject):
     """Users start evenly over this time. Equal users that start at once would go on in lock step."""
     warmup: Warmup | None = None
     """Requests before the measured ones."""
+    repeats: Repeats | None = None
+    """How often all of it is measured; once where absent."""

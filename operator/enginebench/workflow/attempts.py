@@ -14,6 +14,7 @@ from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from enginebench.workflow.rules.collect import supersede
 from enginebench.workflow.target import TargetView, view
+from enginebench.workflow.turns import Turn, turns
 from enginebench.workflow.verdicts import outcome_of_points
 
 REFUSAL_GRACE = timedelta(seconds=60)
@@ -43,16 +44,27 @@ class Draft:
         return self if mine == self.view.rows else replace(self, view=replace(self.view, rows=mine))
 
     @property
+    def fresh(self) -> bool:
+        """The newest attempt begins in this pass: what the view shows is of the one before it."""
+        return self.newest is not None and (self.view.attempt is None or self.newest.number != self.view.attempt.number)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Indices of the points that the newest attempt has to measure."""
+        return self.view.missing_in(self.newest.repeat if self.newest is not None else None)
+
+    @property
     def end(self) -> Problem | None:
         """How the target ended: Completed, its failure, or what stopped it; None while there is more to do."""
         newest = self.newest
         if newest is None or newest.end_time is None:
             return None
         reason = newest.reason or COMPLETED
-        if reason not in AGAIN:
+        if reason != COMPLETED and reason not in AGAIN:
             return Problem(reason, newest.message or "")
-        if not self.view.missing:
-            return outcome_of_points(self.view.rows)
+        if not self.missing:
+            turn = outcome_of_points(self.view.rows_in(newest.repeat))
+            return turn if turn.reason != COMPLETED or not self.view.missing_in(None) else None
         tail = [a.reason for a in self.attempts[-MOST_DISRUPTIONS:]]
         if len(tail) == MOST_DISRUPTIONS and all(r in DISRUPTIONS for r in tail):
             return Problem(
@@ -65,9 +77,10 @@ class Draft:
 def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: ActiveTime) -> Draft:
     """The target, with what has become known of its newest attempt."""
     assert seen.spec is not None  # a target comes from a spec
-    planned = tuple(point.index for point in points(seen.spec))
     mine = tuple(row for row in rows if row.target == spec.name)
-    target = view(seen, spec, mine, planned, timeouts(seen.spec), active.since, longest_point_seconds(seen.spec))
+    target = view(
+        seen, spec, mine, points(seen.spec), timeouts(seen.spec), active.since, longest_point_seconds(seen.spec)
+    )
     attempts = tuple(target.status.attempts or ())
     if target.attempt is None:
         return Draft(target, attempts)
@@ -96,7 +109,7 @@ def _why_end(seen: Observed, target: TargetView, now: datetime, stop: Problem | 
     assert target.attempt is not None  # only open attempts are asked about
     problem = end_of_attempt(target, now)
     if problem is not None and problem.reason == COMPLETED:
-        return outcome_of_points(target.rows)
+        return outcome_of_points(target.rows_in(target.attempt.repeat))
     if problem is not None:
         return problem
     if stop is not None:
@@ -114,19 +127,26 @@ def start_next(
     stop: Problem | None,
     now: datetime,
 ) -> list[Draft]:
-    """The first target that has not ended gets an attempt, once the GPU is free and nothing forbids it."""
+    """The target whose turn it is gets an attempt, once the GPU is free and nothing forbids it."""
     drafts = list(drafts)
     if stop is not None or spec.suspend or not ready or any(d.open for d in drafts):
         return drafts
-    for i, d in enumerate(drafts):
-        if d.end is not None:
-            continue
-        if not children.busy(seen, now):
-            number = d.newest.number + 1 if d.newest is not None else 1
-            attempts = (*d.attempts, Attempt(number=number, start_time=now))[-ATTEMPTS_KEPT:]
-            drafts[i] = replace(d, attempts=attempts)
-        break
+    turn = next_turn(spec, drafts)
+    if turn is not None and not children.busy(seen, now):
+        place, repeat = turn
+        d = drafts[place]
+        number = d.newest.number + 1 if d.newest is not None else 1
+        attempts = (*d.attempts, Attempt(number=number, start_time=now, repeat=repeat))[-ATTEMPTS_KEPT:]
+        drafts[place] = replace(d, attempts=attempts)
     return drafts
+
+
+def next_turn(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> Turn | None:
+    """The first turn in which something is missing, of a target that has not ended."""
+    for place, repeat in turns(spec):
+        if drafts[place].end is None and drafts[place].view.missing_in(repeat):
+            return place, repeat
+    return None
 
 
 def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:

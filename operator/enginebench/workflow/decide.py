@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enginebench.api import conditions as c
 from enginebench.api.resolve import invalid_reasons, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
-from enginebench.workflow.attempts import Draft, conflict, draft, ended, start_next, superseded
+from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, superseded
 from enginebench.workflow.events import happenings
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.outcome import outcome_of_run
 from enginebench.workflow.plan import Plan
-from enginebench.workflow.problem import CANCELLED, DEADLINE_EXCEEDED, Problem
+from enginebench.workflow.problem import CANCELLED, COMPLETED, DEADLINE_EXCEEDED, Problem
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.actions import actions
 from enginebench.workflow.rules.after_the_end import after_the_end
@@ -61,7 +61,7 @@ def decide(seen: Observed, now: datetime) -> Plan:
         dataset=dataset.read,
         suspended=seen.spec.suspend and stop is None,
         outcome=outcome,
-        doing=_doing(targets, dataset, stop),
+        doing=_doing(targets, _current(seen.spec, drafts), dataset, stop),
         waiting=_waiting(drafts),
     )
     status = compose(seen, facts, now)
@@ -111,17 +111,23 @@ def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
     return not spec.suspend and not any(pod.gated for pod in seen.pods if pod.role is Role.ENGINE)
 
 
-def _doing(targets: Sequence[TargetStatus], dataset: DatasetState, stop: Problem | None) -> str:
+def _current(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> int | None:
+    """The place of the target that is at work, or else of the next one."""
+    turn = next_turn(spec, drafts)
+    return next((place for place, d in enumerate(drafts) if d.open), turn[0] if turn is not None else None)
+
+
+def _doing(targets: Sequence[TargetStatus], place: int | None, dataset: DatasetState, stop: Problem | None) -> str:
     """The run's message while it lasts: `target: what it does`."""
     if stop is not None:
         return f"ending: {stop.message}"
     if dataset.prepare and not dataset.ready:
         return dataset.doing
-    ended = ("Succeeded", "Failed", "Skipped", "Cancelled")
-    current = next((t for t in targets if t.phase not in ended), None)
-    if current is None:
+    if place is None:
         return "freeing the GPU and clearing up"
-    if current.phase == "Waiting" and not current.message:
+    current = targets[place]
+    between = current.attempts is not None and current.attempts[-1].reason == COMPLETED
+    if current.phase == "Waiting" and (between or not current.message):
         return f"{current.name}: waits for the engine before it to be gone"
     return f"{current.name}: {current.message or current.phase}"
 

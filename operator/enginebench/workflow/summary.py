@@ -42,20 +42,35 @@ def summarize(targets: Sequence[TargetStatus]) -> Summary | None:
 
 
 def _text(best: TargetStatus, rivals: Sequence[TargetStatus]) -> str:
-    sentences = [f"{_shown(best)} peaks at {_at_peak(best.peak)}."]
+    sentences = [f"{_shown(best)} peaks at {_at_peak(best)}."]
     for rival in rivals:
         tps = _tps(rival.peak)
         ratio = f" {best.name} has {_tps(best.peak) / tps:.1f} times its output." if tps > 0 else ""
-        sentences.append(f"{_shown(rival)} peaks at {_at_peak(rival.peak)}.{ratio}")
+        sentences.append(f"{_shown(rival)} peaks at {_at_peak(rival)}.{ratio}")
     return " ".join(sentences)
 
 
-def _at_peak(peak: Peak | None) -> str:
+def _at_peak(target: TargetStatus) -> str:
+    peak = target.peak
     assert peak is not None  # only targets with a peak are told of
     return (
-        f"{_number(peak.output_tokens_per_second)} output tokens/s with {peak.concurrency} {'user' if peak.concurrency == 1 else 'users'}, "
+        f"{_number(peak.output_tokens_per_second)} output tokens/s{_of_repeats(target)} with {peak.concurrency} {'user' if peak.concurrency == 1 else 'users'}, "
         f"P99 TTFT {_milliseconds(peak.ttft_p99_milliseconds)}, P99 ITL {_milliseconds(peak.itl_p99_milliseconds)}"
     )
+
+
+def _of_repeats(target: TargetStatus) -> str:
+    """How many repeats the peak's output TPS is the mean of, and how sure it is."""
+    assert target.peak is not None
+    loads = target.repeats.loads if target.repeats is not None else None
+    at = next((one for one in loads or () if one.load.concurrency == target.peak.concurrency), None)
+    if at is None:
+        return ""
+    of = f"mean of {at.count} {'repeat' if at.count == 1 else 'repeats'}"
+    tps = at.output_tokens_per_second
+    if tps is None or tps.low is None or tps.high is None:
+        return f" ({of})"
+    return f" ({of}, 95 % interval {_number(tps.low)} to {_number(tps.high)})"
 
 
 def _shown(target: TargetStatus) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from enginebench.api.loadplan import PointPlan
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
@@ -11,12 +12,12 @@ from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodVi
 @dataclass(frozen=True, slots=True)
 class TargetView:
     """A target, its status, and the children of its newest attempt. `rows` are all its points, collected or not
-    yet told of; `planned` are the indices that it must measure."""
+    yet told of; `planned` is what it must measure, in all its turns."""
 
     spec: Target
     status: TargetStatus
     timeouts: ResolvedTimeouts
-    planned: tuple[int, ...]
+    planned: tuple[PointPlan, ...]
     rows: tuple[PointStatus, ...]
     attempt: Attempt | None
     engine: PodView | None
@@ -65,16 +66,24 @@ class TargetView:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Indices of the points that no attempt has measured yet."""
+        """Indices of the points in the newest attempt's turn that no attempt has measured yet."""
+        return self.missing_in(self.attempt.repeat if self.attempt is not None else None)
+
+    def missing_in(self, repeat: int | None) -> tuple[int, ...]:
+        """Indices of the points of a repeat (None: of all) that no attempt has measured yet."""
         measured = {row.index for row in self.rows if row.validity != "Superseded"}
-        return tuple(index for index in self.planned if index not in measured)
+        return tuple(p.index for p in self.planned if repeat in (None, p.repeat) and p.index not in measured)
+
+    def rows_in(self, repeat: int | None) -> tuple[PointStatus, ...]:
+        """The rows of a repeat (None: all)."""
+        return self.rows if repeat is None else tuple(row for row in self.rows if row.repeat == repeat)
 
 
 def view(
     seen: Observed,
     spec: Target,
     rows: tuple[PointStatus, ...],
-    planned: tuple[int, ...],
+    planned: tuple[PointPlan, ...],
     timeouts: ResolvedTimeouts,
     active_since: datetime | None,
     longest_point: int | None,

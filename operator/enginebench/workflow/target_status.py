@@ -3,12 +3,14 @@
 from datetime import datetime
 
 from enginebench.api import conditions as c
+from enginebench.api.resolve import repeats
 from enginebench.api.v1alpha1 import Condition, TargetStatus
 from enginebench.workflow import readback
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.phases import phase_of_open
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
+from enginebench.workflow.repeats import engines_differ, mean_rows, over_repeats
 from enginebench.workflow.target import TargetView
 from enginebench.workflow.verdicts import peak
 
@@ -16,7 +18,11 @@ from enginebench.workflow.verdicts import peak
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
     target = draft.view
     phase, message = _phase(draft, stop)
-    served = draft.open and target.verified
+    served = draft.open and target.verified and not draft.fresh
+    several = seen.spec is not None and repeats(seen.spec).count > 1
+    repeated = over_repeats(target.rows, draft.attempts, target.status.repeats) if several else None
+    if phase == "Succeeded" and engines_differ(repeated):
+        message += "; the repeats had different engines: see repeats.engines"
     return TargetStatus(
         name=target.name,
         phase=phase,
@@ -28,7 +34,8 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         load_generator=readback.load_generator(target),
         timings=readback.timings(target),
         download=readback.download(target) if draft.open else None,
-        peak=peak(target.rows),
+        peak=peak(mean_rows(target.name, repeated) if several else target.rows),
+        repeats=repeated,
     )
 
 
@@ -45,7 +52,7 @@ def _ready(seen: Observed, target: TargetView, served: bool, now: datetime) -> l
 def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
     end = draft.end
     if draft.open:
-        if draft.newest is not None and draft.newest is not draft.view.attempt and draft.view.attempt is None:
+        if draft.fresh:
             return (
                 "Scheduling",
                 "creating the engine's pod" if draft.view.has_engine else "creating the load pod",
@@ -53,13 +60,20 @@ def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
         return phase_of_open(draft.view, len(draft.view.planned))
     if end is not None:
         word = {COMPLETED: "Succeeded", CANCELLED: "Cancelled"}.get(end.reason, "Failed")
-        done = f"{len(draft.view.planned) - len(draft.view.missing)} of {len(draft.view.planned)} load points measured"
+        done = _done(draft)
         return (
             word,
             done if word == "Succeeded" else f"{end.reason}: {end.message}" if word == "Failed" else end.message,
         )
     if stop is not None:
         return ("Cancelled" if stop.reason == CANCELLED else "Skipped"), stop.message
+    if draft.newest is not None and draft.newest.reason == COMPLETED:
+        return "Waiting", f"{_done(draft)}; the next repeat comes in its turn"
     if draft.newest is not None:
         return "Waiting", f"goes on in a new attempt: {draft.newest.message}"
     return "Waiting", ""
+
+
+def _done(draft: Draft) -> str:
+    total = len(draft.view.planned)
+    return f"{total - len(draft.view.missing_in(None))} of {total} load points measured"

@@ -154,7 +154,7 @@ class Deadline(Fault):
         workload = scenario.spec["workload"]
         least = 0
         if "durationSeconds" in workload:
-            points = len(scenario.targets) * len(scenario.levels)
+            points = len(scenario.targets) * scenario.points_of_target
             least = points * (workload["durationSeconds"] + workload["rampSeconds"])
         return cls(seconds=least + random.randint(5, 60))
 

@@ -65,7 +65,7 @@ def _target(world: World, status: Obj, target: Obj) -> Sentences:
     if phase == "Succeeded":
         if doomed:
             yield f"{name} succeeded, it should have failed with {sorted(doomed)}"
-        if sorted(point["index"] for point in mine) != list(range(len(world.scenario.levels))):
+        if sorted(point["index"] for point in mine) != list(range(world.scenario.points_of_target)):
             yield f"{name} succeeded with points {sorted(point['index'] for point in mine)}"
         if not any(usable(point) for point in mine):
             yield f"{name} succeeded without a usable point"

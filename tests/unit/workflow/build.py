@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from enginebench.api.resolve import timeouts
+from enginebench.api.resolve import points, timeouts
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStatus, PointStatus, TargetStatus
 from enginebench.results.messages import EngineReport, Evidence, Figure, PointReport, Progress, RequestCounts, encode
 from enginebench.workflow.decide import decide
@@ -112,7 +112,7 @@ def target(**changes: Any) -> TargetView:
         "spec": run.targets[0],
         "status": TargetStatus(name="a-sim"),
         "timeouts": timeouts(run),
-        "planned": (0, 1),
+        "planned": points(run),
         "rows": (),
         "attempt": Attempt(number=1, start_time=START, pod_uid=engine().uid),
         "engine": engine(),

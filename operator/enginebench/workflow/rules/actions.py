@@ -49,6 +49,6 @@ def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetStat
         attempt=attempt.number,
         node=(placement.node or "") if placement is not None and wish == "SameNode" else "",
         gpu_product=(placement.gpu_product or "") if placement is not None and wish == "SameProduct" else "",
-        points=draft.view.missing,
+        points=draft.missing,
         dataset_digest=(dataset.read.digest or "") if dataset.read is not None else "",
     )

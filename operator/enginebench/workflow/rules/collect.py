@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from enginebench.api.resolve import points
+from enginebench.api.resolve import points, repeats
 from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
@@ -21,7 +21,8 @@ Key = tuple[str, int, int]
 """(target, attempt, index): a point belongs to exactly one attempt."""
 
 DETAILED_POINTS = 200
-"""The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone."""
+"""The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone.
+With repeats it tells P50 and P99 of each, and makes room for the means."""
 
 MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate"})
 """A point with one of these is measured again when its attempt was cut off through no fault of its own: the errors
@@ -57,7 +58,10 @@ def _heard(seen: Observed) -> Iterator[StoredPoint]:
 
 def supersede(rows: Sequence[PointStatus], attempts: Mapping[str, Sequence[Attempt]]) -> list[PointStatus]:
     """The rows, those marked that a later attempt measures again: cut off, or served by another engine; and of two
-    that tell of the same point (the pod of one came back from a lost node) the one that is not the best."""
+    that tell of the same point (the pod of one came back from a lost node) the one that is not the best.
+
+    Another repeat is another engine on purpose: only attempts of the same one are held against each other.
+    """
     counted = [
         row for row in rows if row.validity != "Superseded" and not _superseded(row, attempts.get(row.target, ()))
     ]
@@ -77,7 +81,7 @@ def _superseded(row: PointStatus, attempts: Sequence[Attempt]) -> bool:
         return False
     if own.reason in AGAIN and MEASURED_AGAIN & set(row.reasons or ()):
         return True
-    newest = next((a for a in reversed(attempts) if a.fingerprint), None)
+    newest = next((a for a in reversed(attempts) if a.fingerprint and a.repeat == own.repeat), None)
     return newest is not None and bool(own.fingerprint) and own.fingerprint != newest.fingerprint
 
 
@@ -104,11 +108,13 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
     report = received.report
     verdict = judge_point(report, engine_ended_at=engine_end)
     detailed = _points_planned(seen) <= DETAILED_POINTS
+    repeated = seen.spec is not None and repeats(seen.spec).count > 1
+    outline = repeated and not detailed
     return PointStatus(
         target=target,
         attempt=attempt,
         index=index,
-        repeat=report.repeat or None,
+        repeat=report.repeat if repeated else None,
         load=PointLoad(concurrency=report.concurrency),
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
@@ -118,10 +124,10 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
             errored=report.requests.errored,
             incomplete=report.requests.incomplete,
         ),
-        requests_per_second=_short(report.requests_per_second),
-        output_tokens_per_second=_short(report.output_tokens_per_second),
-        ttft_milliseconds=_percentiles(report.ttft),
-        itl_milliseconds=_percentiles(report.itl),
+        requests_per_second=short(report.requests_per_second),
+        output_tokens_per_second=short(report.output_tokens_per_second),
+        ttft_milliseconds=_percentiles(report.ttft, outline=outline),
+        itl_milliseconds=_percentiles(report.itl, outline=outline),
         tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
         request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
     )
@@ -137,25 +143,25 @@ def _points_planned(seen: Observed) -> int:
     return len(seen.spec.targets) * len(points(seen.spec)) if seen.spec is not None else 0
 
 
-def _percentiles(figure: Figure) -> PercentileStatus | None:
+def _percentiles(figure: Figure, *, outline: bool = False) -> PercentileStatus | None:
     if not figure.count:
         return None
     return PercentileStatus(
         count=figure.count,
         p50=_value(figure.p50),
-        p90=_value(figure.p90),
-        p95=_value(figure.p95),
+        p90=_value(figure.p90) if not outline else None,
+        p95=_value(figure.p95) if not outline else None,
         p99=_value(figure.p99),
-        censored=figure.censored or None,
+        censored=(figure.censored or None) if not outline else None,
     )
 
 
 def _value(value: float | Censored | None) -> float | AtLeast | None:
     if isinstance(value, Censored):
-        return AtLeast(at_least=_short(value.at_least))
-    return None if value is None else _short(value)
+        return AtLeast(at_least=short(value.at_least))
+    return None if value is None else short(value)
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """Five significant digits: finer than any histogram, and 512 points fit into the status."""
     return float(f"{value:.5g}")
