@@ -102,7 +102,7 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
         except Refused as refusal:
             why = str(refusal)
             if "HTTP 401" in why or "HTTP 403" in why:
-                raise GaveUp("Unauthorized", f"{plan.url} refuses us: {why}. {_token_cure(plan)}") from None
+                raise _unauthorized(plan, why) from None
         except ssl.SSLCertVerificationError as error:
             raise GaveUp(
                 "CertificateRefused",
@@ -115,7 +115,8 @@ async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict
     raise GaveUp(
         "EngineNotReady",
         f"{plan.url} did not list its models within {plan.startup_seconds} s: {why}. "
-        "Look whether it runs and is reached from this namespace, or raise spec.timeouts.startupSeconds.",
+        f"Look whether it runs{'' if plan.url.startswith('https:') else ', speaks plain HTTP there and not TLS,'} and is "
+        "reached from this namespace, or raise spec.timeouts.startupSeconds.",
     )
 
 
@@ -127,10 +128,11 @@ def _security(plan: LoadPlan, tls_version: str) -> dict[str, Fact]:
     return {"tls": tls_version, "certificate": certificate}
 
 
-def _token_cure(plan: LoadPlan) -> str:
+def _unauthorized(plan: LoadPlan, why: str) -> GaveUp:
+    cure = "If it wants a bearer token, name the Secret that holds it in endpoint.tokenSecretRef."
     if plan.access.token_from:
-        return f"It does not accept the {plan.access.token_from}. Put a valid token into it, and run again."
-    return "If it wants a bearer token, name the Secret that holds it in endpoint.tokenSecretRef."
+        cure = f"It does not accept the {plan.access.token_from}. Put a valid token into it, and run again."
+    return GaveUp("Unauthorized", f"{plan.url} refuses us: {why}. {cure}")
 
 
 def _certificate_cure(plan: LoadPlan, fault: int) -> str:
@@ -204,6 +206,8 @@ async def _completion(
             break
         await asyncio.sleep(RETRY_SECONDS)
     path = ROUTES[plan.request.api].path
+    if why.startswith(("HTTP 401", "HTTP 403")):  # some list their models to everybody
+        raise _unauthorized(plan, f"POST {path}: {why}")
     raise GaveUp(
         "VerificationFailed",
         f"POST {path} of {plan.url} brought no completion: {why}. Look at the engine's log, "

@@ -100,7 +100,7 @@ async def ran(what: LoadPlan, folder: Path) -> tuple[list[SpokenMessage], bytes]
 
 @pytest.mark.parametrize(
     ("after", "reason"),
-    [(-1, "Unauthorized"), (0, "VerificationFailed"), (1, ""), (5, "")],
+    [(-1, "Unauthorized"), (0, "Unauthorized"), (1, ""), (5, "")],
     ids=["models", "first completion", "load", "later"],
 )
 async def test_a_server_that_repeats_the_token_in_its_errors(after: int, reason: str, tmp_path: Path) -> None:
