@@ -319,7 +319,10 @@ def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
         return [f"{field}: is not JSON ({error}): correct it."]
     if not isinstance(body, dict):
         return [f'{field}: must be a JSON object, such as {{"min_p": 0.1}}.']
-    owned = sorted(OWN_BODY_FIELDS & body.keys())
+    options = body.get("options", {})
+    if not isinstance(options, dict):
+        return [f"{field}: options must be an object: Ollama's settings stand in it."]
+    owned = sorted(OWN_BODY_FIELDS & body.keys()) + sorted(f"options.{n}" for n in OWN_OPTIONS & options.keys())
     return [f"{field}: {', '.join(owned)} are set from other fields of the run: remove them."] if owned else []
 
 
@@ -331,6 +334,10 @@ OWN_BODY_FIELDS = frozenset(
     }
 )
 """Fields of a request's body that the run says elsewhere, or without which it is not what is measured."""
+
+
+OWN_OPTIONS = frozenset({"num_predict", "temperature", "top_p", "repeat_penalty", "seed"})
+"""The same within Ollama's `options`."""
 
 
 def _no_number(word: str) -> float:

@@ -11,11 +11,15 @@ from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.routes import ROUTES, JsonObject, Route
 from enginebench.loadgen.words import words
+from enginebench.results.messages import RequestBody
 
 SALT_DIGITS = 18
 """Fixed length, and digits only, so that it takes as many tokens in every prompt (6 in Llama 3's tokenizer)."""
 CACHE_BYTES = 16 * 1024 * 1024
 """Of built requests; further rows are built when they are needed."""
+
+MOST_DESCRIBED_BYTES = 4096
+"""A body with more besides its prompt is told by its digest alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,13 @@ class Bodies:
     def repeated(self) -> float:
         """Share of the point's requests in the window whose prompt, unsalted, had been asked before."""
         return self._repeated / self._asked if self._asked else 0.0
+
+    @property
+    def described(self) -> RequestBody:
+        """What the body of every request says besides its prompt and a smaller cap of its row's."""
+        text = self._text(Row(prompt=""), self._most)
+        digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+        return RequestBody(digest=digest, json=text.decode() if len(text) <= MOST_DESCRIBED_BYTES else "")
 
     def warm(self, point: PointPlan) -> None:
         """Build what the point will ask first, until the cache is full."""

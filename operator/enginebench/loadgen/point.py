@@ -102,6 +102,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
         prompts_repeated=site.bodies.repeated,
+        request=site.bodies.described,
     )
     seen = load.seen()
     kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()

@@ -12,7 +12,7 @@ from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Evidence, PointReport, RequestCounts
+from enginebench.results.messages import Evidence, PointReport, RequestBody, RequestCounts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 from enginebench.results.series import Second
@@ -36,6 +36,7 @@ class Course:
     engine_start_before: float | None = None
     engine_start_after: float | None = None
     prompts_repeated: float = 0.0
+    request: RequestBody | None = None
 
 
 def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
@@ -70,6 +71,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         requests_per_second=figures.requests_per_second(records, window),
         output_tokens_per_second=figures.output_tokens_per_second(records, window, counted),
         total_tokens_per_second=figures.total_tokens_per_second(records, window, counted),
+        request=course.request,
         guidellm=guidellm_count(records, window, counted),
         ttft=figures.censored_figure(ttft),
         time_to_first_output_token=figures.censored_figure(output) if output else None,

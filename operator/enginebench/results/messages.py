@@ -145,6 +145,15 @@ class GuideLlmCount(Wire, frozen=True, kw_only=True):
     output_tokens_per_second: float
 
 
+class RequestBody(Wire, frozen=True, kw_only=True):
+    """What every request of a target asks for, its prompt left out: only with the same are two runs the same work."""
+
+    digest: str
+    """`sha256:` over the JSON."""
+    json: str
+    """As it is sent, with an empty prompt and the plan's cap on the output tokens; empty where it is over 4 KiB."""
+
+
 class PointReport(Wire, frozen=True, kw_only=True):
     """One load point as measured."""
 
@@ -154,6 +163,7 @@ class PointReport(Wire, frozen=True, kw_only=True):
     started_at: float
     ended_at: float
     window_seconds: float
+    request: RequestBody | None = None
     requests: RequestCounts
     requests_per_second: float
     output_tokens_per_second: float

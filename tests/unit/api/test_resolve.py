@@ -153,6 +153,8 @@ def test_simulated_zero_is_not_absent() -> None:
         ('{"a": }', "is not JSON"),
         ('{"a": NaN}', "NaN is no JSON number"),
         ("{}}", "is not JSON"),
+        ('{"options": {"num_predict": 5, "seed": 1, "top_k": 1}}', ": options.num_predict, options.seed are set from"),
+        ('{"options": 5}', "options must be an object"),
         ('{"model": "other", "stream": false}', "model, stream are set from other fields of the run: remove them."),
     ],
 )
@@ -174,7 +176,8 @@ def test_request_above_a_limit_from_elsewhere() -> None:
 
 
 def test_a_good_run_has_no_reasons() -> None:
-    assert resolve.invalid_reasons(spec(workload__request={"extraBodyJSON": '{"min_p": 0.1}'})) == []
+    body = '{"min_p": 0.1, "options": {"top_k": 1}}'
+    assert resolve.invalid_reasons(spec(workload__request={"extraBodyJSON": body})) == []
 
 
 def test_paths_are_read_as_they_are_written() -> None:

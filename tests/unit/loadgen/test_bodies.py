@@ -1,5 +1,6 @@
 """Requests: what they say in each dialect, and that they are the same for every target."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from enginebench.loadgen import bodies
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.bodies import SALT_DIGITS, Bodies
 from enginebench.loadgen.words import VOCABULARY, words
+from enginebench.results.messages import RequestBody
 from tests.unit.loadgen.plans import plan, prompts
 
 POINT = PointPlan(index=3, concurrency=4)
@@ -109,6 +111,30 @@ def test_extra_members_go_over_the_body_and_into_its_objects() -> None:
         "seed": 9,
         "top_k": 1,
     }
+
+
+@pytest.mark.parametrize("api", ["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"])
+def test_what_is_asked_for_is_described_without_the_prompt(api: Any) -> None:
+    what = plan(request=RequestPlan(api=api, max_output_tokens=10, sampling=SAMPLING))
+    described = Bodies(what, parse(what.url), (Row(prompt="secret words", output_tokens=4),)).described
+    sent = asked(what, (Row(prompt="secret words"),))
+    said = json.loads(described.json)
+    for prompted in (sent, said):
+        assert prompted.pop("prompt", None) or prompted.pop("messages", None) or prompted is said
+    said.pop("messages", None)
+    assert said == sent
+    assert "secret" not in described.json
+    assert described.digest == f"sha256:{hashlib.sha256(described.json.encode()).hexdigest()}"
+
+
+def test_a_body_of_many_members_is_described_by_its_digest() -> None:
+    def described(value: str) -> RequestBody:
+        extra = json.dumps({"guided_json": value})
+        what = plan(request=RequestPlan(max_output_tokens=10, extra_body_json=extra))
+        return Bodies(what, parse(what.url), prompts("Hi")).described
+
+    assert described("x" * 5000).json == ""
+    assert described("x" * 5000).digest != described("y" * 5000).digest
 
 
 def test_an_extra_prompt_takes_the_place_of_the_salted_one() -> None:
