@@ -148,7 +148,7 @@ def figures(point: PointReport) -> list[float]:
         sys.exit(f"errors: {point.evidence.errors}")
     cpu = (point.evidence.client_cpu_percent or 0) / 100 * point.window_seconds
     # A user whose answer ended at the end of a step asks at once, and joins the step after the one that has begun.
-    ideal = point.concurrency * TOKENS / ((TOKENS + 1) * STEP_SECONDS)
+    ideal = (point.concurrency or 0) * TOKENS / ((TOKENS + 1) * STEP_SECONDS)
     latencies = (point.ttft.p50, point.ttft.p99, point.itl.p50, point.itl.p99, point.inter_event_gap.p99)
     return [
         100 * point.output_tokens_per_second / ideal,

@@ -7,15 +7,15 @@ says on how many, and nothing at all reads "-".
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enginebench.api.v1alpha1 import AtLeast, FigureValue, PercentileStatus, PointStatus
+from enginebench.api.v1alpha1 import AtLeast, FigureValue, PercentileStatus, PointLoad, PointStatus
 
 ENOUGH = {50: 30, 90: 100, 95: 200, 99: 300}
 """Percentile → samples from which on it is one (docs/measurement.md)."""
 
 ABSENT = "-"
 
-HEADINGS = ("Users", "RPS", "TPS", "TTFT P50", "TTFT P99", "ITL P50", "ITL P99", "Validity")
-"""Rates are per second, latencies milliseconds."""
+HEADINGS = ("Load", "RPS", "TPS", "TTFT P50", "TTFT P99", "ITL P50", "ITL P99", "Validity")
+"""The load in simultaneous users, or in requests a second (10/s). Rates are per second, latencies milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,19 @@ def validity(point: PointStatus) -> str:
     return f"{point.validity}: {', '.join(point.reasons)}" if point.reasons else point.validity
 
 
+def load(said: PointLoad) -> str:
+    """Users, or requests a second."""
+    if said.request_rate is not None:
+        return f"{said.request_rate:g}/s"
+    return ABSENT if said.concurrency is None else str(said.concurrency)
+
+
 def row(point: PointStatus) -> Row:
     """A load point as text."""
-    users = point.load.concurrency
     return Row(
         target=point.target,
         cells=(
-            ABSENT if users is None else str(users),
+            load(point.load),
             rate(point.requests_per_second),
             rate(point.output_tokens_per_second),
             median(point.ttft_milliseconds),

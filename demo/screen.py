@@ -20,7 +20,7 @@ from enginebench.api.v1alpha1 import BenchmarkRunStatus, PointStatus, TargetStat
 PLAIN_WIDTH = 140
 """Columns where there is no terminal that has a width."""
 LIVE_COLUMNS = (0, 1, 2, 4, 6)
-"""Users, RPS, TPS, TTFT P99 and ITL P99: what fits a narrow terminal."""
+"""Load, RPS, TPS, TTFT P99 and ITL P99: what fits a narrow terminal."""
 LIVE_WIDTHS = (5, 8, 8, 18, 18)
 NARROW = 8
 """Columns wider than this may be broken where the terminal is narrow."""

@@ -22,6 +22,7 @@ CLAIM = "models"
 ENDPOINT = "https://198.18.7.7:8000"
 ENDPOINT_KEY, ENDPOINT_CA = "llm-key", "llm-ca"
 """Its Secret and its ConfigMap."""
+ARRIVALS = ("Poisson", "Constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,12 @@ class Scenario:
         return tuple(target["name"] for target in self.spec["targets"] if "endpoint" not in target)
 
     @property
-    def levels(self) -> tuple[int, ...]:
-        return tuple(self.spec["workload"]["load"]["concurrency"]["levels"])
+    def levels(self) -> tuple[float, ...]:
+        """The load points of each target, by users or by rate."""
+        load = self.spec["workload"]["load"]
+        if "requestRate" in load:
+            return tuple(map(float, load["requestRate"]["rates"]))
+        return tuple(load["concurrency"]["levels"])
 
     @property
     def repeats(self) -> int:
@@ -150,7 +155,7 @@ def calm(seed: int, random: Random) -> Scenario:
                 FROM_URL,
             )
         ),
-        "load": {"concurrency": {"levels": levels}},
+        "load": _load(seed, levels),
         "rampSeconds": random.choice((0, 0, 5)),
         "warmup": {"maxSeconds": random.choice((0, 5))},
         **random.choice(
@@ -208,6 +213,14 @@ def _repeats(seed: int) -> Obj | None:
     if random.random() < 0.7:
         return None
     return {"count": random.choice((1, 2, 2, 3)), "unit": random.choice(("Engine", "Engine", "Point"))}
+
+
+def _load(seed: int, levels: list[int]) -> Obj:
+    """By users or, sometimes, by as many rates."""
+    random = Random(f"load {seed}")  # noqa: S311 - reproducible on purpose
+    if random.random() < 0.7:
+        return {"concurrency": {"levels": levels}}
+    return {"requestRate": {"rates": [f"{level / 2:g}" for level in levels], "arrival": random.choice(ARRIVALS)}}
 
 
 def _target(kind: str, place: int, random: Random) -> Obj:

@@ -111,11 +111,18 @@ class RequestPlan(Wire, frozen=True, kw_only=True):
 
 
 class PointPlan(Wire, frozen=True, kw_only=True):
-    """One load point: `concurrency` simultaneous users."""
+    """One load point: `concurrency` simultaneous users, or `request_rate` requests a second."""
 
     index: int
     repeat: int = 0
-    concurrency: int
+    concurrency: int | None = None
+    """Closed loop: so many users, each sending the next request when the answer is complete."""
+    request_rate: float | None = None
+    """Open loop: requests are sent when they are due, whatever the engine does."""
+    arrival: Literal["Constant", "Poisson"] = "Poisson"
+    """Open loop: equal gaps, or exponential ones."""
+    max_concurrency: int = 4096
+    """Open loop: so many connections at most."""
 
 
 class AccessPlan(Wire, frozen=True, kw_only=True):

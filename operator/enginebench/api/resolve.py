@@ -189,11 +189,16 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
 
 def points(spec: BenchmarkRunSpec) -> tuple[PointPlan, ...]:
     """The load points of each target, in order. A point's index is its place in here: unique within a target."""
-    concurrency = spec.workload.load.concurrency
-    once = tuple(
-        PointPlan(index=index, concurrency=level)
-        for index, level in enumerate(concurrency.levels if concurrency is not None else ())
-    )
+    load = spec.workload.load
+    if load.concurrency is not None:
+        once = tuple(PointPlan(index=i, concurrency=level) for i, level in enumerate(load.concurrency.levels))
+    else:
+        rates = load.request_rate
+        assert rates is not None  # exactly one is set
+        once = tuple(
+            PointPlan(index=i, request_rate=float(rate), arrival=rates.arrival, max_concurrency=rates.max_concurrency)
+            for i, rate in enumerate(rates.rates)
+        )
     return _repeated(once, repeats(spec).count, spec.workload.dataset.seed)
 
 

@@ -93,6 +93,17 @@ def unique(sentence: str) -> Rule:
     )
 
 
+def unique_decimals(sentence: str) -> Rule:
+    """No number stands twice in a list of decimal strings, however it is written."""
+    return Rule(
+        sentence=sentence,
+        # A text that is no decimal breaks another rule; an error of double() would hide its sentence.
+        cel="!self.all(x, x.matches('^[0-9]+([.][0-9]+)?$')) || "
+        "self.all(x, self.exists_one(y, double(x) == double(y)))",
+        holds=lambda values: len({float(value) for value in values}) == len(values),
+    )
+
+
 def unique_by_name(sentence: str) -> Rule:
     """No two objects of a plain list have the same `name`."""
     return Rule(

@@ -9,7 +9,7 @@ from enginebench.api.engines import Target
 from enginebench.api.execution import KeptResults, LoadGenerator, Placement, Timeouts
 from enginebench.api.pods import PodSettings
 from enginebench.api.rules import Rule
-from enginebench.api.workload import Workload
+from enginebench.api.workload import LOAD_POINTS, Workload
 
 MOST_POINTS = 512
 """The status holds a row for each load point, and must stay under 256 KiB."""
@@ -17,11 +17,6 @@ MOST_POINTS = 512
 
 def _speaks_ollama(target: Target) -> bool:
     return target.ollama is not None or (target.simulated is not None and target.simulated.api == "Ollama")
-
-
-def _levels(spec: "BenchmarkRunSpec") -> int:
-    concurrency = spec.workload.load.concurrency
-    return len(concurrency.levels) if concurrency is not None else 0
 
 
 def _repeats(spec: "BenchmarkRunSpec") -> int:
@@ -37,11 +32,10 @@ class BenchmarkRunSpec(SpecObject):
 
     rules = (
         Rule(
-            sentence=f"targets times load.concurrency.levels times repeats.count must be at most {MOST_POINTS} load "
-            "points: take fewer levels or repeats, or split the run",
-            cel="!has(self.workload.load.concurrency) || "
-            f"size(self.targets) * size(self.workload.load.concurrency.levels) * {REPEATS} <= {MOST_POINTS}",
-            holds=lambda self: len(self.targets) * _levels(self) * _repeats(self) <= MOST_POINTS,
+            sentence=f"targets times levels or rates of workload.load times repeats.count must be at most {MOST_POINTS} "
+            "load points: take fewer, or split the run",
+            cel=f"size(self.targets) * {LOAD_POINTS} * {REPEATS} <= {MOST_POINTS}",
+            holds=lambda self: len(self.targets) * self.workload.load.points * _repeats(self) <= MOST_POINTS,
             field=".targets",
         ),
         Rule(
@@ -58,17 +52,16 @@ class BenchmarkRunSpec(SpecObject):
             field=".workload.request",
         ),
         Rule(
-            sentence="is less than the measuring alone takes (targets times levels times repeats times "
+            sentence="is less than the measuring alone takes (targets times levels or rates times repeats times "
             "durationSeconds plus rampSeconds): raise activeDeadlineSeconds, or measure less",
-            cel="!has(self.workload.durationSeconds) || "
-            "!has(self.workload.load.concurrency) || has(self.workload.maxRequests) || "
-            f"size(self.targets) * size(self.workload.load.concurrency.levels) * {REPEATS} * "
+            cel="!has(self.workload.durationSeconds) || has(self.workload.maxRequests) || "
+            f"size(self.targets) * {LOAD_POINTS} * {REPEATS} * "
             "(self.workload.durationSeconds + self.workload.rampSeconds) <= self.activeDeadlineSeconds",
             holds=lambda self: (
                 self.workload.duration_seconds is None
                 or self.workload.max_requests is not None
                 or len(self.targets)
-                * _levels(self)
+                * self.workload.load.points
                 * _repeats(self)
                 * (self.workload.duration_seconds + self.workload.ramp_seconds)
                 <= self.active_deadline_seconds

@@ -66,6 +66,8 @@ class PointLoad(StatusObject):
 
     concurrency: int | None = None
     """Simultaneous users."""
+    request_rate: float | None = None
+    """Requests a second, as scheduled."""
 
 
 class PointRequests(StatusObject):
@@ -111,7 +113,8 @@ class PointStatus(StatusObject):
     tpot_milliseconds: PercentileStatus | None = None
     """Time per output token: per request, unweighted."""
     request_latency_milliseconds: PercentileStatus | None = None
-    """From the request to its last token."""
+    """From the request to its last token. At a request rate, this and the time to first token count from the moment
+    at which the request was due."""
 
 
 class Attempt(StatusObject):
@@ -209,6 +212,8 @@ class Peak(StatusObject):
 
     concurrency: int | None = None
     """Simultaneous users."""
+    request_rate: float | None = None
+    """Requests a second, as scheduled."""
     output_tokens_per_second: float | None = None
     """Output TPS."""
     requests_per_second: float | None = None
@@ -335,6 +340,8 @@ class Summary(StatusObject):
     """True where the best is simulated, as all are then."""
     concurrency: int | None = None
     """Simultaneous users at the peak."""
+    request_rate: float | None = None
+    """Requests a second, as scheduled, at the peak."""
     output_tokens_per_second: float | None = None
     """Output TPS there."""
     requests_per_second: float | None = None

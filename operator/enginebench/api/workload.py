@@ -6,7 +6,7 @@ from pydantic import Field
 
 from enginebench.api.base import SpecObject
 from enginebench.api.dataset import Dataset
-from enginebench.api.rules import Rule, exactly_one, unique
+from enginebench.api.rules import Rule, exactly_one, unique, unique_decimals
 from enginebench.api.types import Decimal, Seed, above_zero, at_most
 
 
@@ -65,17 +65,57 @@ class Concurrency(SpecObject):
     """Numbers of simultaneous users, each a load point, in this order."""
 
 
+Rate = Annotated[
+    Decimal,
+    above_zero("must be above 0: at no rate nothing is measured"),
+    at_most(10000, "must not be above 10000 requests a second"),
+]
+MostConnections = Annotated[int, Field(ge=1, le=16384)]
+
+
+class RequestRate(SpecObject):
+    """An open loop: each request is sent when it is due, whether earlier ones have been answered or not."""
+
+    rates: Annotated[
+        list[Rate],
+        Field(min_length=1, max_length=128),
+        unique_decimals("has a rate twice: each rate may stand only once"),
+    ]
+    """Requests a second, each a load point, in this order: decimals in quotes, such as "0.5"."""
+    arrival: Literal["Poisson", "Constant"] = "Poisson"
+    """Poisson: independent users, gaps exponentially distributed, the same for every target. Constant: equal gaps."""
+    max_concurrency: MostConnections = 4096
+    """No more requests are in flight at once; further ones wait, and are sent late, which is told."""
+
+
 class Load(SpecObject):
     """The load points."""
 
-    rules = (exactly_one("concurrency"),)
+    rules = (exactly_one("concurrency", "requestRate"),)
 
     concurrency: Concurrency | None = None
     """By the number of simultaneous users."""
+    request_rate: RequestRate | None = None
+    """By the number of requests a second."""
+
+    @property
+    def points(self) -> int:
+        """How many load points it has."""
+        if self.concurrency is not None:
+            return len(self.concurrency.levels)
+        return len(self.request_rate.rates) if self.request_rate is not None else 0
+
+
+LOAD_POINTS = (
+    "(has(self.workload.load.concurrency) ? size(self.workload.load.concurrency.levels) : "
+    "has(self.workload.load.requestRate) ? size(self.workload.load.requestRate.rates) : 0)"
+)
+"""CEL, from the spec: `Load.points`."""
 
 
 class Warmup(SpecObject):
-    """Before each load point, at its own load, until every user has had one answer."""
+    """Before each load point, at its own load: until every user has had one answer, or, at a request rate, until what
+    was sent in the ramp is answered."""
 
     max_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
     """It ends after this time even so, which is said. 0: no warm-up."""
@@ -135,13 +175,13 @@ class Workload(SpecObject):
     request: Request | None = None
     """How they are asked."""
     load: Load
-    """How many users ask."""
+    """How many users ask, or how often."""
     duration_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
     """How long each load point is measured."""
     max_requests: Annotated[int, Field(ge=1, le=10000000)] | None = None
     """How many requests of each load point are measured, at most."""
     ramp_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
-    """Users start evenly over this time. Equal users that start at once would go on in lock step."""
+    """Users start evenly over this time, rates grow evenly. Equal users that start at once would go on in lock step."""
     warmup: Warmup | None = None
     """Requests before the measured ones."""
     repeats: Repeats | None = None

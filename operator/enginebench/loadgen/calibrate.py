@@ -137,7 +137,7 @@ def with_limit(report: PointReport, tokens_per_second: float | None) -> PointRep
 
 
 def _step(report: PointReport, single: PointReport) -> Step:
-    streams = report.concurrency
+    streams = report.concurrency or 0
     ideal = streams * single.output_tokens_per_second
     later = [_p99(report.ttft) - _p99(single.ttft), _p99(report.inter_event_gap) - _p99(single.inter_event_gap)]
     return Step(

@@ -89,12 +89,14 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and self._record is None and self._parser.keep_alive
 
     def send(self, request: bytes, record: RequestRecord) -> None:
-        """Start a request. `record.start` is set unless it was already: a replayed request keeps its first start."""
+        """Start a request. `record.start` is set unless it was already: a replayed request keeps its first start,
+        and one that had a schedule the moment at which it was due."""
         assert self.ready
         assert self._transport is not None
         self._record = record
-        if not record.start:
-            record.start = monotonic_ns()
+        if not record.sent:
+            record.sent = monotonic_ns()
+            record.start = record.start or record.sent
         self._transport.write(request)  # goes to the socket at once, before the loop handles what else it has read
 
     @property

@@ -16,9 +16,12 @@ class Line(Wire, frozen=True, kw_only=True, omit_defaults=False):
     """One request that overlapped the window, in the order in which they ended. Null: it has not happened."""
 
     start_seconds: float
-    """Just before its first byte was sent, from the opening of the window on; negative before."""
+    """Just before its first byte was sent (at a request rate: when it was due), from the opening of the window on;
+    negative before."""
     tracked: bool
     """Started in the window: it belongs to the population of latencies."""
+    sent_milliseconds: float | None
+    """From its start to its first byte."""
     ttft_milliseconds: float | None
     """From its start to its first content, as the next two."""
     first_output_milliseconds: float | None
@@ -75,6 +78,7 @@ def _line(record: RequestRecord, opened: int) -> Line:
     return Line(
         start_seconds=(record.start - opened) / 1e9,
         tracked=record.tracked,
+        sent_milliseconds=since(record.sent),
         ttft_milliseconds=since(record.first),
         first_output_milliseconds=since(record.first_output),
         last_milliseconds=since(record.last),

@@ -24,11 +24,12 @@ from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.calibrate import against, calibrate, reachable, with_limit
 from enginebench.loadgen.errors import GaveUp
-from enginebench.loadgen.point import BURST_TOKENS, Site, burst, measure
+from enginebench.loadgen.point import BURST_TOKENS, Site, burst, burst_users, measure
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.speaker import Speaker
 from enginebench.loadgen.thread import in_thread
 from enginebench.loadgen.verify import asked, resolved, verify
+from enginebench.results.loads import in_words
 from enginebench.results.messages import End, Failure, GeneratorLimit, Progress
 
 STAY_SECONDS = 600
@@ -157,13 +158,15 @@ class Program:
             interrupt=self._interrupt,
             say=self._say,
         )
-        highest = max(plan.points, key=lambda point: point.concurrency, default=None)
-        if highest is not None:
-            self._say("WarmingUp", f"a burst of {_users(highest)}")
-            await burst(site, highest, Bodies(plan, address, rows, most=BURST_TOKENS))
+        users = max(map(burst_users, plan.points), default=0)
+        if users:
+            self._say("WarmingUp", f"a burst of {in_words(users, None)}")
+            await burst(site, users, Bodies(plan, address, rows, most=BURST_TOKENS))
         for point in plan.points:
             total = plan.points_total or len(plan.points)
-            self._enter(point, f"{_users(point)}, load point {point.index + 1} of {total}")
+            self._enter(
+                point, f"{in_words(point.concurrency, point.request_rate)}, load point {point.index + 1} of {total}"
+            )
             report = await measure(site, point) if not self._interrupt.is_set() else None
             if report is not None and self._bug is None:
                 report = with_limit(report, self._carries)
@@ -218,7 +221,3 @@ class Program:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             self._speaker.again()
-
-
-def _users(point: PointPlan) -> str:
-    return f"{point.concurrency} user{'s' if point.concurrency != 1 else ''}"

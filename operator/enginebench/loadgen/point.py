@@ -16,10 +16,12 @@ from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
 from enginebench.loadgen.connection import SocketAddress
 from enginebench.loadgen.keep import Kept, keep
-from enginebench.loadgen.load import Load
+from enginebench.loadgen.load import Load, Terms
 from enginebench.loadgen.models import is_wrong
+from enginebench.loadgen.open_loop import OpenLoop
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.schedule import Schedule
 from enginebench.results.messages import PointReport
 
 MIN_DRAIN_SECONDS = 30.0
@@ -27,6 +29,8 @@ STALL_SECONDS = 300.0
 """A window that only `maxRequests` would close is closed when no request has ended for so long."""
 BURST_TOKENS = 16
 """Asked for by each request of the burst: it is about batch sizes and allocators, not about lengths."""
+MOST_BURST_BY_RATE = 256
+"""Users of the burst where the load is a rate: as many as are due in a second, and no more than these."""
 
 Say = Callable[[str, str], None]
 """(stage, message) → progress."""
@@ -46,22 +50,32 @@ class Site:
     say: Say
 
 
-def closed_loop(site: Site, point: PointPlan, bodies: Bodies, max_requests: int | None = None) -> ClosedLoop:
-    """The users of a point, asking what `bodies` gives."""
-    return ClosedLoop(
-        point.concurrency,
-        address=site.address,
-        route=ROUTES[site.plan.request.api],
-        model_is_wrong=lambda model: is_wrong(model, site.plan),
-        source=lambda phase, number: bodies.request(point, phase, number),
-        max_requests=max_requests,
-    )
+def load_of(site: Site, point: PointPlan, bodies: Bodies, max_requests: int | None = None) -> Load:
+    """The load of a point, asking what `bodies` gives."""
+    terms: Terms = {
+        "address": site.address,
+        "route": ROUTES[site.plan.request.api],
+        "model_is_wrong": lambda model: is_wrong(model, site.plan),
+        "source": lambda phase, number: bodies.request(point, phase, number),
+        "max_requests": max_requests,
+    }
+    if point.request_rate is None:
+        return ClosedLoop(point.concurrency or 1, **terms)
+    seed = f"{site.plan.seed}/{point.index}/{point.repeat}"  # the same moments for every target
+    return OpenLoop(Schedule(point.request_rate, point.arrival, seed), point.max_concurrency, **terms)
 
 
-async def burst(site: Site, point: PointPlan, bodies: Bodies) -> None:
-    """Once before the first point: as many short requests at once as the highest level has users. Bounded."""
-    # An index of its own: the warm-up of that point is not to find these prompts in a cache.
-    load = closed_loop(site, msgspec.structs.replace(point, index=-1), bodies)
+def burst_users(point: PointPlan) -> int:
+    """Users that ask at once what a second of the point's load may ask at once."""
+    if point.request_rate is None:
+        return point.concurrency or 1
+    return min(math.ceil(point.request_rate), point.max_concurrency, MOST_BURST_BY_RATE)
+
+
+async def burst(site: Site, users: int, bodies: Bodies) -> None:
+    """Once before the first point: as many short requests at once as the highest load has users. Bounded."""
+    # An index of its own: the warm-up of no point is to find these prompts in a cache.
+    load = load_of(site, PointPlan(index=-1, concurrency=users), bodies)
     await load.connect()
     try:
         load.start(0)
@@ -73,7 +87,7 @@ async def burst(site: Site, point: PointPlan, bodies: Bodies) -> None:
 async def measure(site: Site, point: PointPlan) -> PointReport | None:
     """The point's report; None if it was interrupted before its window opened."""
     plan, loop = site.plan, asyncio.get_running_loop()
-    load = closed_loop(site, point, site.bodies, plan.max_requests)
+    load = load_of(site, point, site.bodies, plan.max_requests)
     started_at, engine_before = time(), await site.engine_start()
     site.bodies.warm(point)
     await load.connect()

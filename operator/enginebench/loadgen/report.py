@@ -1,6 +1,7 @@
 """From what was seen of a point to the point's message, within its budget of bytes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -8,11 +9,12 @@ import msgspec
 from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
 from enginebench.results import figures, series
+from enginebench.results.backlog import in_flight_growth
 from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Evidence, PointReport, RequestBody, RequestCounts
+from enginebench.results.messages import Delivery, Evidence, PointReport, RequestBody, RequestCounts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 from enginebench.results.series import Second
@@ -47,6 +49,9 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
     ttft = figures.ttft(tracked)
     output = figures.time_to_first_output_token(tracked)
     latency = figures.request_latency(tracked)
+    scheduled = point.request_rate is not None
+    sent = figures.from_send(tracked) if scheduled else []
+    sent_ttft, sent_latency = figures.ttft(sent), figures.request_latency(sent)
     itl, tpot = figures.itl(tracked, counted), figures.tpot(tracked, counted)
     outcomes = Counter(record.outcome for record in tracked)
     incomplete = outcomes["open"]
@@ -56,6 +61,9 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         "ttftTpot": figures.ttft_against_tpot(tracked, counted),
         "requestLatency": figures.histogram_of(latency.observed),
         "requestLatencyCensored": figures.histogram_of(latency.censored),
+        "ttftFromSend": figures.histogram_of(sent_ttft.observed),
+        "requestLatencyFromSend": figures.histogram_of(sent_latency.observed),
+        "sendLateness": figures.histogram_of(figures.lateness(tracked) if scheduled else []),
         "itl": figures.histogram_of(itl),
         "tpot": figures.histogram_of(tpot),
         "interEventGap": seen.gaps,
@@ -64,6 +72,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         index=point.index,
         repeat=point.repeat,
         concurrency=point.concurrency,
+        request_rate=point.request_rate,
         started_at=course.started_at,
         ended_at=course.ended_at,
         window_seconds=window.seconds,
@@ -79,15 +88,29 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         tpot=figures.weighted_figure(tpot, incomplete),
         inter_event_gap=figures.histogram_figure(seen.gaps),
         request_latency=figures.censored_figure(latency),
+        ttft_from_send=figures.censored_figure(sent_ttft) if scheduled else None,
+        request_latency_from_send=figures.censored_figure(sent_latency) if scheduled else None,
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
         output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
-        evidence=_evidence(seen, course, tracked, counted),
+        evidence=_evidence(point, seen, course, tracked, counted),
         generator_version=__version__,
     )
     return _within(most_bytes, report, distributions, series.seconds(records, seen.ticks, window, counted))
 
 
-def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted: figures.Tokens) -> Evidence:
+def _delivery(seen: Seen, tracked: Sequence[RequestRecord]) -> Delivery:
+    late = figures.lateness(tracked)
+    return Delivery(
+        scheduled=len(tracked),
+        sent=sum(r.sent in seen.window or (not r.sent and r.outcome == "errored") for r in tracked),
+        lateness=figures.weighted_figure([(value, 1) for value in late], 0),
+        in_flight_growth=in_flight_growth(seen.records, seen.window),
+    )
+
+
+def _evidence(
+    point: PointPlan, seen: Seen, course: Course, tracked: list[RequestRecord], counted: figures.Tokens
+) -> Evidence:
     strain = seen.strain
     errors = Counter(record.error for record in tracked if record.outcome == "errored")
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
@@ -103,6 +126,7 @@ def _evidence(seen: Seen, course: Course, tracked: list[RequestRecord], counted:
         replayed=seen.replayed,
         tokens_per_event=counted.per_event if counted.source == "usage" else None,
         token_source=counted.source,
+        delivery=_delivery(seen, tracked) if point.request_rate is not None else None,
         client_cpu_percent=100 * strain.cpu_seconds / strain.wall_seconds if strain.wall_seconds else None,
         own_lag=figures.histogram_figure(strain.lag) if strain.lag.samples else None,
         coalesced_by_lag=_coalesced_by_lag(seen),

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Censored, Figure
@@ -90,6 +92,16 @@ def request_latency(records: Iterable[RequestRecord]) -> Sample:
         observed=[r.last - r.start for r in population if r.outcome == "succeeded"],
         censored=[r.end - r.start for r in population if r.outcome == "open"],
     )
+
+
+def from_send(records: Iterable[RequestRecord]) -> list[RequestRecord]:
+    """Of an open loop: the requests that were sent, as if their latencies had begun only then."""
+    return [replace(record, start=record.sent) for record in records if record.sent]
+
+
+def lateness(records: Iterable[RequestRecord]) -> list[int]:
+    """Of an open loop: sent - due, of the tracked requests that were sent."""
+    return [record.sent - record.start for record in records if record.sent]
 
 
 def mean_itl(record: RequestRecord, counted: Tokens) -> Weighted | None:

@@ -94,6 +94,20 @@ class RequestCounts(Wire, frozen=True, kw_only=True):
     incomplete: int = 0
 
 
+class Delivery(Wire, frozen=True, kw_only=True):
+    """How an open loop kept to its schedule."""
+
+    scheduled: int
+    """Requests that were due in the window."""
+    sent: int
+    """Of these, those that were sent before it closed; one whose connection was refused counts."""
+    lateness: Figure
+    """Sent - due, milliseconds."""
+    in_flight_growth: float | None = None
+    """Requests in flight, waiting ones among them, that came to be more each second; absent where they were not
+    significantly more at the end than at the beginning."""
+
+
 class Evidence(Wire, frozen=True, kw_only=True):
     """What the verdict on a point is made from."""
 
@@ -111,6 +125,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     tokens_per_event: float | None = None
     token_source: str = "usage"  # noqa: S105  # tokens of text, not a secret
     """`usage` (the server's own count) or `events`."""
+    delivery: Delivery | None = None
+    """Open loop only."""
     client_cpu_percent: float | None = None
     own_lag: Figure | None = None
     """How long what came waited to be read by the load generator itself, sampled evenly in time."""
@@ -159,7 +175,10 @@ class PointReport(Wire, frozen=True, kw_only=True):
 
     index: int
     repeat: int = 0
-    concurrency: int
+    concurrency: int | None = None
+    """Closed loop: users."""
+    request_rate: float | None = None
+    """Open loop: requests a second, as scheduled."""
     started_at: float
     ended_at: float
     window_seconds: float
@@ -177,6 +196,9 @@ class PointReport(Wire, frozen=True, kw_only=True):
     tpot: Figure
     inter_event_gap: Figure
     request_latency: Figure
+    ttft_from_send: Figure | None = None
+    request_latency_from_send: Figure | None = None
+    """Open loop: the same two from the moment at which the request was sent; else they count from when it was due."""
     prompt_tokens_mean: float | None = None
     output_tokens_mean: float | None = None
     evidence: Evidence

@@ -15,6 +15,8 @@ class RequestRecord(msgspec.Struct, array_like=True, gc=False):
     """
 
     start: int
+    """Latencies count from here: just before its first byte was sent; in an open loop, when it was due."""
+    sent: int = 0
     """Just before its first byte was sent."""
     tracked: bool = False
     """Started in the window: it belongs to the population of latencies."""

@@ -74,7 +74,7 @@ def _shift(records: Sequence[RequestRecord], ahead: int, scale: float) -> None:
         if not ahead:
             continue
         record.start -= ahead
-        for name in ("first", "first_output", "last", "end"):
+        for name in ("sent", "first", "first_output", "last", "end"):
             if instant := getattr(record, name):
                 setattr(record, name, instant - ahead)
 

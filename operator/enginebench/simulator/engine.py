@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from enginebench.simulator.alarm import Alarm
+from enginebench.alarm import Alarm
 from enginebench.simulator.answer import Answer
 from enginebench.simulator.counters import Counters
 from enginebench.simulator.http import HttpError

@@ -15,6 +15,8 @@ RESTART_TOLERANCE_SECONDS = 1.0
 """Two readings of one engine's process start differ by rounding only."""
 SAMPLES_FOR = {50: 30, 90: 100, 95: 200, 99: 300}
 """Percentile → samples from which on it rests on more than the three slowest."""
+UNSENT_BOUND = 0.01
+"""Of the requests that were due may be unsent, or a single one, which is chance."""
 LAG_MILLISECONDS, LAG_SHARE = 2.0, 0.10
 """Of a figure may be the load generator's own lag: the greater of the two."""
 COALESCED_BOUND = 0.01
@@ -64,6 +66,16 @@ def _error_rate(case: Case) -> str:
     return f"{counts.errored} of {finished} finished requests failed, most with: {most}"
 
 
+def _load_not_delivered(case: Case) -> str:
+    delivery = case.report.evidence.delivery
+    if delivery is None:
+        return ""
+    unsent = delivery.scheduled - delivery.sent
+    if unsent <= max(1, UNSENT_BOUND * delivery.scheduled):
+        return ""
+    return f"{unsent} of {delivery.scheduled} requests that were due were not sent before the window closed"
+
+
 def _load_generator_saturated(case: Case) -> str:
     evidence = case.report.evidence
     found = list(_figures_of_our_own(case.report))
@@ -100,6 +112,14 @@ def _percentile(figure: Figure, percent: int) -> float | None:
 
 def _interrupted(case: Case) -> str:
     return "the point was closed before its time" if case.report.evidence.interrupted else ""
+
+
+def _overloaded(case: Case) -> str:
+    delivery = case.report.evidence.delivery
+    if delivery is None or delivery.in_flight_growth is None:
+        return ""
+    growth = f"requests in flight grew by {delivery.in_flight_growth:.2g} a second"
+    return f"{growth}: the engine cannot keep up, and its latencies depend on how long it is measured"
 
 
 def _censored(case: Case) -> str:
@@ -149,12 +169,14 @@ INVALID: dict[str, Reason] = {
     "WrongModel": _wrong_model,
     "EngineRestarted": _engine_restarted,
     "ErrorRate": _error_rate,
+    "LoadNotDelivered": _load_not_delivered,
     "LoadGeneratorSaturated": _load_generator_saturated,
 }
 """The engine, the load or the instrument was not what it should have been."""
 
 LIMITED: dict[str, Reason] = {
     "Interrupted": _interrupted,
+    "Overloaded": _overloaded,
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,
     "NotStationary": _not_stationary,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from enginebench.api.v1alpha1 import AtLeast, Peak, Summary, SummaryColumns, TargetStatus
+from enginebench.api.v1alpha1 import AtLeast, Peak, PointLoad, Summary, SummaryColumns, TargetStatus
+from enginebench.results.loads import in_words
 
 FigureValue = float | AtLeast | None
 SIMULATED = "(SIMULATED)"
@@ -26,6 +27,7 @@ def summarize(targets: Sequence[TargetStatus]) -> Summary | None:
         target=best.name,
         simulated=best.simulated,
         concurrency=peak.concurrency,
+        request_rate=peak.request_rate,
         output_tokens_per_second=peak.output_tokens_per_second,
         requests_per_second=peak.requests_per_second,
         ttft_p99_milliseconds=peak.ttft_p99_milliseconds,
@@ -53,8 +55,9 @@ def _text(best: TargetStatus, rivals: Sequence[TargetStatus]) -> str:
 def _at_peak(target: TargetStatus) -> str:
     peak = target.peak
     assert peak is not None  # only targets with a peak are told of
+    load = ("with " if peak.request_rate is None else "at ") + in_words(peak.concurrency, peak.request_rate)
     return (
-        f"{_number(peak.output_tokens_per_second)} output tokens/s{_of_repeats(target)} with {peak.concurrency} {'user' if peak.concurrency == 1 else 'users'}, "
+        f"{_number(peak.output_tokens_per_second)} output tokens/s{_of_repeats(target)} {load}, "
         f"P99 TTFT {_milliseconds(peak.ttft_p99_milliseconds)}, P99 ITL {_milliseconds(peak.itl_p99_milliseconds)}"
     )
 
@@ -63,7 +66,7 @@ def _of_repeats(target: TargetStatus) -> str:
     """How many repeats the peak's output TPS is the mean of, and how sure it is."""
     assert target.peak is not None
     loads = target.repeats.loads if target.repeats is not None else None
-    at = next((one for one in loads or () if one.load.concurrency == target.peak.concurrency), None)
+    at = next((one for one in loads or () if _same_load(one.load, target.peak)), None)
     if at is None:
         return ""
     of = f"mean of {at.count} {'repeat' if at.count == 1 else 'repeats'}"
@@ -71,6 +74,10 @@ def _of_repeats(target: TargetStatus) -> str:
     if tps is None or tps.low is None or tps.high is None:
         return f" ({of})"
     return f" ({of}, 95 % interval {_number(tps.low)} to {_number(tps.high)})"
+
+
+def _same_load(load: PointLoad, peak: Peak) -> bool:
+    return (load.concurrency, load.request_rate) == (peak.concurrency, peak.request_rate)
 
 
 def _shown(target: TargetStatus) -> str:

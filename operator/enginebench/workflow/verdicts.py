@@ -12,7 +12,7 @@ from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.reasons import INVALID, LIMITED, REMARKS, Case, Reason
 
 PEAK_SLACK = 0.02
-"""The peak is the lowest concurrency within this share of the highest output TPS."""
+"""The peak is the lowest load within this share of the highest output TPS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ def outcome_of_points(rows: Sequence[PointStatus]) -> Problem:
         return Problem(
             "EveryRequestFailed", f"Every request failed: {said}. Look at the engine and at spec.workload.request."
         )
-    return Problem("NoUsablePoint", f"No load point is usable: {said}. Measure longer, or with fewer users.")
+    return Problem("NoUsablePoint", f"No load point is usable: {said}. Measure longer, or under less load.")
 
 
 def peak(rows: Iterable[PointStatus]) -> Peak | None:
-    """The lowest concurrency whose output TPS is within 2 % of the highest, among usable points."""
+    """The lowest load whose output TPS is within 2 % of the highest, among usable points."""
     found = [row for row in rows if usable(row) and row.output_tokens_per_second is not None]
     if not found:
         return None
@@ -70,10 +70,11 @@ def peak(rows: Iterable[PointStatus]) -> Peak | None:
     enough = (1 - PEAK_SLACK) * highest
     row = min(
         (r for r in found if (r.output_tokens_per_second or 0.0) >= enough),
-        key=lambda r: r.load.concurrency or 0,
+        key=lambda r: r.load.request_rate or r.load.concurrency or 0,
     )
     return Peak(
         concurrency=row.load.concurrency,
+        request_rate=row.load.request_rate,
         output_tokens_per_second=row.output_tokens_per_second,
         requests_per_second=row.requests_per_second,
         ttft_p99_milliseconds=row.ttft_milliseconds.p99 if row.ttft_milliseconds else None,

@@ -15,6 +15,7 @@ from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan
 from enginebench.results import messages
 from enginebench.results.frames import Encoder
+from enginebench.results.loads import in_words
 from enginebench.results.messages import (
     Censored,
     DatasetReport,
@@ -232,7 +233,8 @@ class LoadPod:
     def _measure(self, point: PointPlan, number: int) -> Steps:
         """Ramp, warm-up, window, drain."""
         plan = self._plan
-        words = f"{point.concurrency} users, load point {number} of {len(plan.points)}"
+        load = in_words(point.concurrency, point.request_rate)
+        words = f"{load}, load point {number} of {len(plan.points)}"
         self._stage("WarmingUp", words, point=point.index)
         began, server = self._around.timeline.unix, self._around.dial(plan.url)
         yield plan.ramp_seconds + self._random.uniform(0.0, min(2.0, float(plan.warmup_max_seconds)))
@@ -241,7 +243,7 @@ class LoadPod:
         self._window = Window(point, began, opened, server)
         seconds = float(plan.duration_seconds or 3600)
         if plan.max_requests is not None:
-            seconds = min(seconds, max(0.5, plan.max_requests / self._rate(point.concurrency)))
+            seconds = min(seconds, max(0.5, plan.max_requests / _rate(point)))
         while (left := opened + seconds - self._around.timeline.unix) > INSTANT:
             yield min(left, SPEAK_EVERY)
             if left > SPEAK_EVERY:
@@ -252,20 +254,18 @@ class LoadPod:
         window, self._window = self._window, None
         self._report(window)
 
-    def _rate(self, concurrency: int, slots: int = 16) -> float:
-        return min(concurrency, slots) / 0.2
-
     def _report(self, open_: Window, *, interrupted: bool = False) -> None:
         now, point, server = self._around.timeline.unix, open_.point, self._around.dial(self._plan.url)
         window = max(0.001, min(now - open_.opened, float(self._plan.duration_seconds or 3600)))
-        requests = self._count(server, point.concurrency, window)
+        requests = self._count(server, point, window)
         rate = requests.succeeded / window
-        figure = _figure(requests.succeeded, 50.0 + point.concurrency, requests.incomplete)
+        figure = _figure(requests.succeeded, 50.0 + _rate(point), requests.incomplete)
         tells = self._plan.dialect == "vllm"
         report = PointReport(
             index=point.index,
             repeat=point.repeat,
             concurrency=point.concurrency,
+            request_rate=point.request_rate,
             started_at=open_.began,
             ended_at=now,
             window_seconds=window,
@@ -290,12 +290,12 @@ class LoadPod:
         self._points += 1
         self._around.spoke(report, self._say(report))
 
-    def _count(self, server: Server | None, concurrency: int, window: float) -> RequestCounts:
-        total = int(self._rate(concurrency) * window) + 1
+    def _count(self, server: Server | None, point: PointPlan, window: float) -> RequestCounts:
+        total = int(_rate(point) * window) + 1
         if server is None or not server.up:
             return RequestCounts(errored=total)
         if server.hangs(self._around.timeline.unix):
-            return RequestCounts(incomplete=concurrency)
+            return RequestCounts(incomplete=point.concurrency or total)
         errored = round(total * server.behaviour.error_share)
         return RequestCounts(succeeded=total - errored, errored=errored)
 
@@ -309,6 +309,12 @@ class LoadPod:
         for line in self._encoder.lines(messages.stream_of(message), payload):
             self._around.write(line)
         return payload
+
+
+def _rate(point: PointPlan) -> float:
+    """Requests a second that the engine answers: its 16 slots hold each for 0.2 s."""
+    wanted = point.request_rate if point.request_rate is not None else (point.concurrency or 0) / 0.2
+    return min(wanted, 16 / 0.2)
 
 
 def _figure(count: int, middle: float, censored: int = 0) -> Figure:

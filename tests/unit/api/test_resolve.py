@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from enginebench.api import resolve
+from enginebench.api.loadplan import PointPlan
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from tests.support.badspecs import base
 from tests.support.documents import path_of, put
@@ -92,6 +93,14 @@ def test_workload_where_nothing_is_said() -> None:
         (1, 8, 64),
         60,
         None,
+    )
+
+
+def test_rates_are_load_points() -> None:
+    load = resolve.resolve_workload(spec(workload__load={"requestRate": {"rates": ["0.5", "10"]}}))
+    assert load.points == (
+        PointPlan(index=0, request_rate=0.5, arrival="Poisson", max_concurrency=4096),
+        PointPlan(index=1, request_rate=10.0, arrival="Poisson", max_concurrency=4096),
     )
 
 

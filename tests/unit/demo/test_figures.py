@@ -88,3 +88,8 @@ def test_points_arrive_once() -> None:
     first, second = a_point(index=0), a_point(index=1)
     again = a_point(index=0, attempt=2)
     assert arrived([first, second, again], {key(first)}) == [second, again]
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(0.5, "0.5/s"), (10.0, "10/s"), (1250.0, "1250/s")])
+def test_a_rate_is_no_number_of_users(rate: float, shown: str) -> None:
+    assert row(a_point(load=PointLoad(request_rate=rate))).cells[0] == shown

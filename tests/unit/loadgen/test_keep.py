@@ -30,6 +30,7 @@ def seen(*records: RequestRecord) -> Seen:
 def test_a_line_a_request_with_times_from_its_own_start(tmp_path: Path) -> None:
     whole = RequestRecord(
         start=101 * S,
+        sent=101 * S + 2 * MS,
         tracked=True,
         first=101 * S + 50 * MS,
         first_output=101 * S + 60 * MS,
@@ -49,6 +50,7 @@ def test_a_line_a_request_with_times_from_its_own_start(tmp_path: Path) -> None:
     assert first == {
         "startSeconds": 1.0,
         "tracked": True,
+        "sentMilliseconds": 2.0,
         "ttftMilliseconds": 50.0,
         "firstOutputMilliseconds": 60.0,
         "lastMilliseconds": 1000.0,

@@ -14,7 +14,7 @@ from enginebench.loadgen.address import parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.dataset import read
-from enginebench.loadgen.point import Site, burst, measure
+from enginebench.loadgen.point import Site, burst, burst_users, measure
 from enginebench.loadgen.verify import resolved
 from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
@@ -325,13 +325,62 @@ async def test_an_engine_without_metrics_is_asked_once() -> None:
     assert engine.paths.count("/metrics") == 1
 
 
+async def at_rate(engine: Engine, point: PointPlan, **changes: Any) -> PointReport:
+    async with serving(engine):
+        report = await measure(await site_of(plan(engine.url, **changes)), point)
+    assert report is not None
+    return report
+
+
+async def test_a_rate_is_kept_and_its_latencies_count_from_when_requests_were_due() -> None:
+    engine = Engine(behave=steady(ttft=0.03, gap=0.005))
+    report = await at_rate(engine, PointPlan(index=0, request_rate=40.0, arrival="Constant"), duration_seconds=2)
+    assert (report.concurrency, report.request_rate) == (None, 40.0)
+    assert report.requests_per_second == pytest.approx(40.0, rel=0.1)
+    delivery = report.evidence.delivery
+    assert delivery is not None
+    assert delivery.scheduled == delivery.sent == report.requests.succeeded == pytest.approx(80, abs=4)
+    assert delivery.lateness.count == delivery.scheduled
+    assert delivery.in_flight_growth is None
+    assert report.ttft_from_send is not None
+    assert isinstance(report.ttft.mean, float)
+    assert isinstance(report.ttft_from_send.mean, float)
+    assert isinstance(delivery.lateness.mean, float)
+    assert report.ttft.mean == pytest.approx(report.ttft_from_send.mean + delivery.lateness.mean)
+    histograms = {name: Histogram.from_bytes(data).samples for name, data in report.histograms.items()}
+    assert histograms["sendLateness"] == histograms["ttftFromSend"] == histograms["requestLatencyFromSend"]
+
+
+async def test_a_rate_beyond_the_connections_is_not_delivered() -> None:
+    engine = Engine(behave=steady(ttft=0.2, gap=0.001))
+    report = await at_rate(engine, PointPlan(index=0, request_rate=50.0, max_concurrency=2), duration_seconds=2)
+    delivery = report.evidence.delivery
+    assert delivery is not None
+    assert delivery.sent < 0.7 * delivery.scheduled
+    assert delivery.in_flight_growth == pytest.approx(40, rel=0.4)
+
+
+async def test_users_have_no_schedule() -> None:
+    report = await measured(Engine(), max_requests=4)
+    assert (report.evidence.delivery, report.ttft_from_send, report.request_latency_from_send) == (None, None, None)
+    assert "sendLateness" not in report.histograms
+
+
+@pytest.mark.parametrize(
+    ("what", "users"),
+    [({"concurrency": 9}, 9), ({"request_rate": 0.5}, 1), ({"request_rate": 7.5}, 8), ({"request_rate": 900.0}, 256)],
+)
+def test_the_burst_is_as_wide_as_the_load_may_be(what: dict[str, Any], users: int) -> None:
+    assert burst_users(PointPlan(index=0, **what)) == users
+
+
 async def test_the_burst_is_short_and_as_wide_as_the_highest_level() -> None:
     engine = Engine()
     async with serving(engine):
         what = plan(engine.url)
         site = await site_of(what)
         rows, _ = read(what.dataset, chat=True)
-        await burst(site, PointPlan(index=0, concurrency=9), Bodies(what, parse(engine.url), rows, most=2))
+        await burst(site, 9, Bodies(what, parse(engine.url), rows, most=2))
     assert engine.connections == 9
     assert {body["max_tokens"] for body in engine.bodies} == {2}
 

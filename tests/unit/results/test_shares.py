@@ -159,9 +159,9 @@ def test_the_window_is_the_intersection_shrunk_by_the_uncertainty_and_rates_add_
 
 
 def test_instants_that_never_came_stay_so() -> None:
-    open_ = RequestRecord(start=60, end=90)
+    open_ = RequestRecord(start=60, sent=65, end=90)
     merged = shares.merged([(Seen(Window(50, 150), [open_], Histogram(), []), Offset(ahead=50))])
-    assert list(merged.records) == [RequestRecord(start=10, end=40)]
+    assert list(merged.records) == [RequestRecord(start=10, sent=15, end=40)]
 
 
 def test_what_counts_alike_is_added() -> None:

@@ -51,7 +51,7 @@ def test_points_of_repeats_are_shuffled_from_the_second_on() -> None:
     plan = points(repeated(4, levels=levels))
     assert [p.index for p in plan] == list(range(24))
     assert [p.repeat for p in plan] == [r for r in range(4) for _ in levels]
-    orders = [tuple(p.concurrency for p in plan if p.repeat == r) for r in range(4)]
+    orders = [tuple(p.concurrency or 0 for p in plan if p.repeat == r) for r in range(4)]
     assert orders[0] == levels
     assert all(sorted(order) == list(levels) for order in orders)
     assert len(set(orders)) == 4
@@ -84,7 +84,7 @@ def play(
                 told = [
                     received(
                         i, repeat=by_index[i].repeat, concurrency=by_index[i].concurrency, ended=now,
-                        output_tokens_per_second=1000.0 * by_index[i].concurrency + by_index[i].repeat,
+                        output_tokens_per_second=1000.0 * (by_index[i].concurrency or 0) + by_index[i].repeat,
                     )
                     for i in action.points
                 ]  # fmt: skip

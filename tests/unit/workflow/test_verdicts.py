@@ -5,10 +5,16 @@ from typing import Any
 import pytest
 
 from enginebench.api.v1alpha1 import AtLeast, Peak, PointStatus, TargetStatus
-from enginebench.results.messages import Censored, Drift, Evidence, Figure, PointReport, RequestCounts
+from enginebench.results.messages import Censored, Delivery, Drift, Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.summary import summarize
 from enginebench.workflow.verdicts import judge_point, outcome_of_points, peak, usable
 from tests.unit.workflow.build import at, figure, report, row
+
+
+def delivered(scheduled: int, sent: int, *, growth: float | None = None) -> Evidence:
+    return Evidence(
+        delivery=Delivery(scheduled=scheduled, sent=sent, lateness=Figure(count=sent), in_flight_growth=growth)
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,12 @@ from tests.unit.workflow.build import at, figure, report, row
         ({"evidence": Evidence(prompts_repeated=0.5)}, "Limited", ("CacheInfluenced",)),
         ({"evidence": Evidence(tokens_per_event=1.05)}, "Valid", ()),
         ({"evidence": Evidence(tokens_per_event=1.06)}, "Valid", ("MultiTokenEvents",)),
+        ({"evidence": delivered(1000, 990)}, "Valid", ()),
+        ({"evidence": delivered(1000, 989)}, "Invalid", ("LoadNotDelivered",)),
+        ({"evidence": delivered(20, 19)}, "Valid", ()),
+        ({"evidence": delivered(20, 18)}, "Invalid", ("LoadNotDelivered",)),
+        ({"evidence": delivered(1000, 1000, growth=3.2)}, "Limited", ("Overloaded",)),
+        ({"evidence": delivered(1000, 900, growth=3.2)}, "Invalid", ("LoadNotDelivered", "Overloaded")),
     ],
 )
 def test_judge_point(changes: dict[str, Any], want_validity: str, want_reasons: tuple[str, ...]) -> None:
@@ -155,6 +167,21 @@ def test_the_peak_is_the_lowest_load_within_two_percent_of_the_highest() -> None
     assert found is not None
     assert (found.concurrency, found.output_tokens_per_second) == (2, 981.0)
     assert peak([row(0, "Invalid")]) is None
+
+
+def test_the_peak_of_rates_is_the_lowest_rate() -> None:
+    rows = [
+        row(i, outputTokensPerSecond=tps, load={"requestRate": rate})
+        for i, (rate, tps) in enumerate(((20.0, 1000.0), (0.5, 30.0), (10.0, 990.0)))
+    ]
+    found = peak(rows)
+    assert found is not None
+    assert (found.concurrency, found.request_rate, found.output_tokens_per_second) == (None, 10.0, 990.0)
+    summary = summarize([TargetStatus(name="a", peak=found)])
+    assert summary is not None
+    assert summary.request_rate == 10.0
+    assert summary.text is not None
+    assert summary.text.startswith("a peaks at 990 output tokens/s at 10 requests/s, ")
 
 
 def best(name: str, tps: float | None, *, simulated: bool = False) -> TargetStatus:

@@ -115,7 +115,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         attempt=attempt,
         index=index,
         repeat=report.repeat if repeated else None,
-        load=PointLoad(concurrency=report.concurrency),
+        load=PointLoad(concurrency=report.concurrency, request_rate=report.request_rate),
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
         message=_message(verdict, report) if detailed or report.requests_error else None,
