@@ -35,6 +35,8 @@ class Behaviour:
     usage: bool = True
     tokens_per_event: int = 1
     """By the usage, an event carries so many."""
+    thinking: int = 0
+    """So many of the first tokens are reasoning, which plain completions do not have."""
     silent: bool = False
     """Nothing ever comes."""
     close: bool = False
@@ -190,7 +192,7 @@ def events(path: str, body: dict[str, Any], engine: Engine, how: Behaviour) -> I
         if number == how.error_after:
             yield _frame(path, {"error": {"message": "out of memory"}} if path in OPENAI_ROUTES else {"error": "crash"})
             return
-        yield _frame(path, _content(path, model, f" word{number}"))
+        yield _frame(path, _content(path, model, f" word{number}", thought=number < how.thinking))
     prompt, counted = 7, tokens * how.tokens_per_event
     if path in OLLAMA_ROUTES:
         usage = {"prompt_eval_count": prompt, "eval_count": counted} if how.usage else {}
@@ -209,14 +211,20 @@ def events(path: str, body: dict[str, Any], engine: Engine, how: Behaviour) -> I
         yield b"data: [DONE]\n\n"
 
 
-def _content(path: str, model: str, text: str) -> dict[str, Any]:
+def _content(path: str, model: str, text: str, *, thought: bool = False) -> dict[str, Any]:
+    said = {"thinking": text} if thought else {}
     if path == "/api/chat":
-        return {"model": model, "message": {"role": "assistant", "content": text}, "done": False}
+        return {
+            "model": model,
+            "message": {"role": "assistant", "content": "" if said else text, **said},
+            "done": False,
+        }
     if path == "/api/generate":
-        return {"model": model, "response": text, "done": False}
+        return {"model": model, "response": "" if said else text, **said, "done": False}
     if path == "/v1/completions":
         return {"model": model, "choices": [{"index": 0, "text": text, "finish_reason": None}]}
-    return {"model": model, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    name = "reasoning_content" if thought else "content"
+    return {"model": model, "choices": [{"index": 0, "delta": {name: text}, "finish_reason": None}]}
 
 
 def _frame(path: str, document: dict[str, Any]) -> bytes:

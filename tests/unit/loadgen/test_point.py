@@ -84,6 +84,20 @@ async def test_figures_are_what_the_server_did_by_its_own_clock(api: str) -> Non
     assert bounds == (False, False, False)
 
 
+@pytest.mark.parametrize("api", ["ChatCompletions", "OllamaChat", "OllamaGenerate"])
+async def test_the_first_output_token_is_told_apart_from_the_first_of_the_reasoning(api: str) -> None:
+    engine = Engine(behave=steady(thinking=4, gap=0.02))
+    report = await measured(engine, api=api, duration_seconds=None, max_requests=6)
+    output = report.time_to_first_output_token
+    assert output is not None
+    assert output.count == report.ttft.count == 6
+    assert isinstance(output.p50, float)
+    assert isinstance(report.ttft.p50, float)
+    assert output.p50 >= report.ttft.p50 + 4 * 19  # timers count in milliseconds
+    assert report.output_tokens_mean == 10
+    assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 1.0)
+
+
 async def test_guidellms_way_of_counting_stands_beside_ours() -> None:
     report = await measured(Engine(), users=3)
     theirs = report.guidellm
