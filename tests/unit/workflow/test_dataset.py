@@ -9,7 +9,7 @@ from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import ResolvedDataset
 from enginebench.results.messages import DatasetReport, Failure, Progress
 from enginebench.workflow.decide import decide
-from enginebench.workflow.observed import Heard, Role
+from enginebench.workflow.observed import Heard, Role, Trouble
 from enginebench.workflow.plan import Create
 from tests.unit.workflow.build import at, child, created, deleted, heard, load, observed, reasons, spec, step
 
@@ -89,6 +89,19 @@ def test_a_claim_that_is_not_there_is_a_data_set_that_is_not_there() -> None:
     assert reasons(plan.status)[c.STALLED] == ("True", "DatasetNotFound")
     for words in ("PersistentVolumeClaim prompts, path a/p.jsonl is not there", said):
         assert words in (plan.status.message or "")
+
+
+def test_a_volume_that_is_attached_elsewhere_is_told_in_the_words_of_the_cluster() -> None:
+    seen, _ = step(observed(spec=spec(workload=CLAIM)), 0)
+    said = 'Multi-Attach error for volume "pvc-1": Volume is already used by pod(s) writer'
+    held = Trouble(reason="FailedAttachVolume", message=said, first=at(3), last=at(100))
+    seen = replace(seen, pods=(replace(load(""), started_at=None, phase="Pending", troubles=(held,)),))
+    plan = decide(seen, at(122))
+    assert plan.status is None or reasons(plan.status)[c.FINISHED][0] == "False"
+    plan = decide(seen, at(123))
+    assert plan.status is not None
+    assert reasons(plan.status)[c.STALLED] == ("True", "VolumeNotAttachable")
+    assert said in (plan.status.message or "")
 
 
 @pytest.mark.parametrize(("workload", "seconds"), [(CONFIG_MAP, 180), (CLAIM, 600), (URL, 1200)])
