@@ -219,7 +219,7 @@ class Failure(Wire, frozen=True, kw_only=True):
 
     reason: str
     """A stable CamelCase word: WrongModel, ModelNotFound, ModelPullFailed, EngineNotReady, DatasetInvalid,
-    DatasetNotFound, DatasetDownloadFailed, DatasetDigestMismatch, DatasetChanged, VerificationFailed, Interrupted, LoadGeneratorError."""
+    DatasetNotFound, DatasetDownloadFailed, DatasetDigestMismatch, DatasetChanged, VerificationFailed, CertificateRefused, Unauthorized, Interrupted, LoadGeneratorError."""
     message: str
 
 
