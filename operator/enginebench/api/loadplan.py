@@ -174,6 +174,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     model_download_seconds: int = 7200
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
+    processes: int = 1
+    """Of the load pod; each point's load is dealt out to them."""
     requests_folder: str = ""
     """The run's own folder on a volume: every request is kept in here; empty: they are not kept."""
     point_bytes: int = 65536

@@ -29,8 +29,9 @@ Dialect = Literal["vllm", "ollama", "openai"]
 
 KEEP_ALIVE = "-1"
 """Ollama keeps the model for ever: a run must not pay for a reload."""
-LOAD_REQUESTS = {"cpu": "500m", "memory": "512Mi"}
-"""What a load pod reserves; no limit, since a throttled client looks like a slow engine."""
+PROCESS_MILLICORES = 500
+FIRST_MEBIBYTES, FURTHER_MEBIBYTES = 512, 256
+"""What a load pod reserves for each process; no limit, since a throttled client looks like a slow engine."""
 LARGE_FILE_SECONDS = 600
 """A gigabyte is read and checked in a tenth of this from a disk; some volumes are far away."""
 
@@ -100,6 +101,7 @@ class ResolvedLoadGenerator:
     """The load pod."""
 
     pods: int
+    processes: int
     calibrate: bool
     requests: Mapping[str, str]
     limits: Mapping[str, str]
@@ -257,14 +259,23 @@ def _dataset_seconds(dataset: Dataset) -> int:
     return LARGE_FILE_SECONDS + (DOWNLOAD_SECONDS if dataset.url is not None else 0)
 
 
-def load_generator(spec: BenchmarkRunSpec) -> ResolvedLoadGenerator:
-    """The load pod. A limit is a request too, where none is given: as the API server has it."""
+def load_generator(spec: BenchmarkRunSpec, *, prepares: bool = False) -> ResolvedLoadGenerator:
+    """The load pod. A limit is a request too, where none is given: as the API server has it.
+
+    `prepares`: the pod that only reads the data set, in one process.
+    """
     said = spec.load_generator or LoadGenerator()
     resources = said.resources or Resources()
+    processes = 1 if prepares else said.processes
+    reserved = {
+        "cpu": f"{processes * PROCESS_MILLICORES}m",
+        "memory": f"{FIRST_MEBIBYTES + (processes - 1) * FURTHER_MEBIBYTES}Mi",
+    }
     return ResolvedLoadGenerator(
-        pods=said.pods,
+        pods=1 if prepares else said.pods,
+        processes=processes,
         calibrate=said.calibrate,
-        requests=_merged(LOAD_REQUESTS, resources.limits, resources.requests),
+        requests=_merged(reserved, resources.limits, resources.requests),
         limits=_merged(resources.limits),
         node_selector=_merged(said.node_selector),
     )

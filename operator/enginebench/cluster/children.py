@@ -100,7 +100,7 @@ def _service(seen: Observed, create: Create, target: Target) -> Obj:
 
 
 def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target | None, platform: Platform) -> Obj:
-    generator = resolve.load_generator(spec)
+    generator = resolve.load_generator(spec, prepares=not create.target)
     own = labels.labels(run=seen.name, run_uid=seen.uid, role=Role.LOAD, target=create.target, attempt=create.attempt)
     plan = child_name(seen.name, seen.uid, Role.LOAD_PLAN, create.target, create.attempt)
     mounts = [
@@ -240,7 +240,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
     )
     if target is None:
         return LoadPlan(task="prepare", request=request, **common)
-    engine = engine_of(target)
+    engine, generator = engine_of(target), resolve.load_generator(spec)
     return LoadPlan(
         url=_url(seen, create, target),
         access=_access(target),
@@ -249,7 +249,8 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         pull_model=engine.pulls_model,
         simulated=target.simulated is not None,
         request=request,
-        calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if resolve.load_generator(spec).calibrate else "",
+        processes=generator.processes,
+        calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if generator.calibrate else "",
         requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),
         points_total=len(workload.points),

@@ -10,6 +10,7 @@ from enginebench import __version__
 from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.routes import ROUTES, JsonObject, Route
+from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.loadgen.words import words
 from enginebench.results.messages import RequestBody
 
@@ -48,12 +49,10 @@ class Bodies:
         self._prefix = words(plan.seed, -1, plan.shared_prefix_tokens) if plan.prompt_reuse == "Shared" else ""
         self._sent: set[int] = set()
         self._alike = [] if self._salted else _first_alike(rows)
-        self._asked = self._repeated = 0
-
-    @property
-    def repeated(self) -> float:
-        """Share of the point's requests in the window whose prompt, unsalted, had been asked before."""
-        return self._repeated / self._asked if self._asked else 0.0
+        self.asked = 0
+        """Requests of the point's window whose prompt is unsalted,"""
+        self.repeated = 0
+        """and those of them whose prompt this process had asked before."""
 
     @property
     def described(self) -> RequestBody:
@@ -62,13 +61,13 @@ class Bodies:
         digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
         return RequestBody(digest=digest, json=text.decode() if len(text) <= MOST_DESCRIBED_BYTES else "")
 
-    def warm(self, point: PointPlan) -> None:
-        """Build what the point will ask first, until the cache is full."""
-        self._asked = self._repeated = 0
-        for number in range(len(self._rows)):
+    def warm(self, point: PointPlan, shard: Shard = WHOLE) -> None:
+        """Build what the share of the point will ask first, until the cache is full."""
+        self.asked = self.repeated = 0
+        for number in range(shard.of(len(self._rows))):
             if self._cached >= CACHE_BYTES:
                 return
-            self._prepared(self._row_of(point, number))
+            self._prepared(self._row_of(point, shard.nth(number)))
 
     def request(self, point: PointPlan, phase: str, number: int) -> bytes:
         """The `number`-th request of a phase of a point: its bytes depend on nothing that happened before."""
@@ -82,8 +81,8 @@ class Bodies:
 
     def _note(self, phase: str, row: int) -> None:
         if phase == "window":
-            self._asked += 1
-            self._repeated += row in self._sent
+            self.asked += 1
+            self.repeated += row in self._sent
         self._sent.add(row)
 
     def _row_of(self, point: PointPlan, number: int) -> int:

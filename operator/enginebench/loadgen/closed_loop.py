@@ -19,9 +19,11 @@ class ClosedLoop(Load):
     """The users of one load point."""
 
     def __init__(self, users: int, **terms: Unpack[Terms]) -> None:
+        """`users`: of the whole point."""
         super().__init__(**terms)
-        self._users = [User(self) for _ in range(users)]
-        self._cold = users
+        self._all = users
+        self._users = [User(self) for _ in range(self.shard.of(users))]
+        self._cold = len(self._users)
 
     async def connect(self) -> None:
         await asyncio.gather(*(user.connect() for user in self._users))
@@ -30,7 +32,7 @@ class ClosedLoop(Load):
         """Let the users begin, evenly over the ramp: equal requests started together would stay in step."""
         loop = asyncio.get_running_loop()
         for number, user in enumerate(self._users):
-            loop.call_later(ramp_seconds * number / len(self._users), user.begin)
+            loop.call_later(ramp_seconds * self.shard.nth(number) / self._all, user.begin)
 
     def first_ended(self) -> None:
         """A user's first request is over, well or not. The load is warm when every user has had one."""

@@ -15,6 +15,7 @@ from typing import NotRequired, TypedDict
 from enginebench.loadgen.connection import SocketAddress
 from enginebench.loadgen.monitor import Monitor
 from enginebench.loadgen.routes import Route
+from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.results.histogram import Histogram
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.seen import Seen
@@ -32,6 +33,7 @@ class Terms(TypedDict):
     model_is_wrong: Callable[[str], bool]
     source: RequestSource
     max_requests: NotRequired[int | None]
+    shard: NotRequired[Shard]
 
 
 class Load(ABC):
@@ -45,7 +47,9 @@ class Load(ABC):
         model_is_wrong: Callable[[str], bool],
         source: RequestSource,
         max_requests: int | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
+        """`max_requests`: of the whole point; a share has its part of them, and its part of the numbers."""
         self.address = address
         self.route = route
         self.gap: Callable[[int], None] = _ignore
@@ -60,14 +64,16 @@ class Load(ABC):
         self.warm = asyncio.Event()
         """The load is as it will be in the window: it may open."""
         self.full = asyncio.Event()
-        """`max_requests` have been started in the window."""
+        """`max_requests` have been started in the window. A whole point's window is closed by that; of a share it
+        stays open until the others are full, too, and what is started then is not tracked."""
         self.drained = asyncio.Event()
         """Every tracked request is finished."""
         self.progress = 0
         """Requests that have ended since the start."""
         self._source = source
         self._model_is_wrong = model_is_wrong
-        self._max_requests = max_requests
+        self.shard = shard
+        self._to_track = None if max_requests is None else shard.of(max_requests)
         self._monitor = Monitor(self.gaps)
         self._phase = "warm-up"
         self._number = 0
@@ -112,6 +118,10 @@ class Load(ABC):
             wrong_models=self.wrong_models,
             strain=self._monitor.strain,
         )
+
+    async def gathered(self) -> Seen:
+        """All that was seen, as `seen`: of one process."""
+        return self.seen()
 
     def open_window(self) -> None:
         """From now on requests are tracked and events are booked."""
@@ -161,16 +171,17 @@ class Load(ABC):
         """The bytes of the next request, and its record."""
         number = self._number
         self._number += 1
-        tracked = self._phase == "window"
-        return self._source(self._phase, number), RequestRecord(start=0, tracked=tracked)
+        tracked = self._phase == "window" and (self._to_track is None or number < self._to_track)
+        return self._source(self._phase, self.shard.nth(number)), RequestRecord(start=0, tracked=tracked)
 
     def started(self, record: RequestRecord) -> None:
         """The request has been sent."""
         if record.tracked:
             self._tracked_open += 1
-            if self._number == self._max_requests:
+            if self._number == self._to_track:
                 self.full.set()
-                self.close_window()
+                if self.shard.whole:
+                    self.close_window()
 
     def finished(self, record: RequestRecord) -> None:
         """The request is over, well or not."""

@@ -4,9 +4,10 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,12 @@ from enginebench.loadgen.address import Address, parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.calibrate import against, calibrate, reachable, with_limit
+from enginebench.loadgen.channel import Channel
+from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.follower import Follower
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, burst_users, measure
+from enginebench.loadgen.processes import Processes, fork
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.speaker import Speaker
 from enginebench.loadgen.thread import in_thread
@@ -50,16 +55,26 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, msgspec.MsgspecError) as error:
         print(f"enginebench loadgen: the plan {path} cannot be read: {error}", file=sys.stderr)  # noqa: T201  # a pod's last word
         return 2
-    uvloop.run(Program(plan, Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())).run())
+    speaker = Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())
+    followers = plan.processes - 1 if plan.task == "load" else 0
+    processes = fork(followers, lambda own: uvloop.run(follow(plan, own, speaker.complain)))
+    uvloop.run(Program(plan, speaker, processes).run())
     return 0
+
+
+async def follow(plan: LoadPlan, own: socket.socket, complain: Callable[[str], None]) -> None:
+    """A follower of this pod, at its end of a socket."""
+    await Follower(plan, Channel(*await asyncio.open_unix_connection(sock=own)), complain).run()
 
 
 class Program:
     """One load pod's work, from its plan to its end."""
 
-    def __init__(self, plan: LoadPlan, speaker: Speaker) -> None:
+    def __init__(self, plan: LoadPlan, speaker: Speaker, processes: Processes) -> None:
         self._plan = plan
         self._speaker = speaker
+        self._processes = processes
+        self._crew = Crew()
         self._interrupt = asyncio.Event()
         self._progress = Progress(stage="Waiting")
         self._sent = 0
@@ -85,11 +100,14 @@ class Program:
         finally:
             heart.cancel()
         self._speaker.say(End(points=self._sent))
+        await self._crew.end()
+        self._processes.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(STAY_SECONDS):
                 await self._interrupt.wait()
 
     async def _work(self) -> None:
+        self._crew = await gathered(self._processes.sockets)
         rows = await self._rows()
         if self._plan.task == "prepare":
             return
@@ -127,6 +145,7 @@ class Program:
                 f"The data set is not the one that this run began with ({report.digest} instead of "
                 f"{said.digest}). Leave it as it is while a run lasts.",
             )
+        self._crew.hand_out(rows)
         return rows
 
     async def _limit(self) -> GeneratorLimit | None:
@@ -154,6 +173,7 @@ class Program:
             plan=plan,
             address=where,
             bodies=Bodies(plan, address, rows),
+            crew=self._crew,
             engine_start=ProcessStart(address),
             interrupt=self._interrupt,
             say=self._say,
@@ -168,10 +188,12 @@ class Program:
                 point, f"{in_words(point.concurrency, point.request_rate)}, load point {point.index + 1} of {total}"
             )
             report = await measure(site, point) if not self._interrupt.is_set() else None
+            self._crew.raise_refusals()
             if report is not None and self._bug is None:
                 report = with_limit(report, self._carries)
                 self._speaker.say(report)
                 self._sent += 1
+            self._crew.raise_lost()
             if self._interrupt.is_set():
                 if self._sent < len(plan.points) or (report is not None and report.evidence.interrupted):
                     raise GaveUp("Interrupted", "The load pod was told to stop before it had measured all points.")

@@ -5,7 +5,7 @@ import gc
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
@@ -15,6 +15,7 @@ from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
 from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.crew import Crew, SharedLoad
 from enginebench.loadgen.keep import Kept, keep
 from enginebench.loadgen.load import Load, Terms
 from enginebench.loadgen.models import is_wrong
@@ -22,6 +23,7 @@ from enginebench.loadgen.open_loop import OpenLoop
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
+from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.results.messages import PointReport
 
 MIN_DRAIN_SECONDS = 30.0
@@ -48,21 +50,42 @@ class Site:
     interrupt: asyncio.Event
     """Set by SIGTERM: close the point at once."""
     say: Say
+    crew: Crew = field(default_factory=Crew)
+    """Who carries the load besides this process."""
 
 
-def load_of(site: Site, point: PointPlan, bodies: Bodies, max_requests: int | None = None) -> Load:
-    """The load of a point, asking what `bodies` gives."""
+def load_of(
+    plan: LoadPlan,
+    address: SocketAddress,
+    point: PointPlan,
+    bodies: Bodies,
+    max_requests: int | None = None,
+    shard: Shard = WHOLE,
+) -> Load:
+    """A share of the load of a point, asking what `bodies` gives."""
     terms: Terms = {
-        "address": site.address,
-        "route": ROUTES[site.plan.request.api],
-        "model_is_wrong": lambda model: is_wrong(model, site.plan),
+        "address": address,
+        "route": ROUTES[plan.request.api],
+        "model_is_wrong": lambda model: is_wrong(model, plan),
         "source": lambda phase, number: bodies.request(point, phase, number),
         "max_requests": max_requests,
+        "shard": shard,
     }
     if point.request_rate is None:
         return ClosedLoop(point.concurrency or 1, **terms)
-    seed = f"{site.plan.seed}/{point.index}/{point.repeat}"  # the same moments for every target
-    return OpenLoop(Schedule(point.request_rate, point.arrival, seed), point.max_concurrency, **terms)
+    seed = f"{plan.seed}/{point.index}/{point.repeat}"  # the same moments for every target
+    schedule = Schedule(point.request_rate, point.arrival, seed, shard.number, shard.count)
+    return OpenLoop(schedule, shard.of(point.max_concurrency), **terms)
+
+
+def shared(site: Site, point: PointPlan) -> SharedLoad:
+    """The point's load, dealt out to this process and its followers; who would have nothing to do is left out."""
+    most = site.plan.max_requests
+    enough = point.concurrency or point.max_concurrency
+    hands = min(1 + len(site.crew.remotes), enough, enough if most is None else most)
+    own = load_of(site.plan, site.address, point, site.bodies, most, Shard(0, hands))
+    site.bodies.warm(point, own.shard)
+    return SharedLoad(point, own, site.bodies, site.crew.remotes[: hands - 1])
 
 
 def burst_users(point: PointPlan) -> int:
@@ -75,7 +98,7 @@ def burst_users(point: PointPlan) -> int:
 async def burst(site: Site, users: int, bodies: Bodies) -> None:
     """Once before the first point: as many short requests at once as the highest load has users. Bounded."""
     # An index of its own: the warm-up of no point is to find these prompts in a cache.
-    load = load_of(site, PointPlan(index=-1, concurrency=users), bodies)
+    load = load_of(site.plan, site.address, PointPlan(index=-1, concurrency=users), bodies)
     await load.connect()
     try:
         load.start(0)
@@ -87,12 +110,11 @@ async def burst(site: Site, users: int, bodies: Bodies) -> None:
 async def measure(site: Site, point: PointPlan) -> PointReport | None:
     """The point's report; None if it was interrupted before its window opened."""
     plan, loop = site.plan, asyncio.get_running_loop()
-    load = load_of(site, point, site.bodies, plan.max_requests)
+    load = shared(site, point)
     started_at, engine_before = time(), await site.engine_start()
-    site.bodies.warm(point)
     await load.connect()
     try:
-        with _quiet_collector():
+        with quiet_collector():
             site.say("WarmingUp", "")
             load.start(plan.ramp_seconds)
             warm = await wait_for(site, load.warm, plan.ramp_seconds + plan.warmup_max_seconds)
@@ -106,27 +128,33 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
             drained = await wait_for(site, load.drained, _drain_seconds(load))
     finally:
         load.stop()
+    ended_at, seen = time(), await load.gathered()
     interrupted = site.interrupt.is_set()
     course = Course(
         started_at=started_at,
-        ended_at=time(),
+        ended_at=ended_at,
+        lost_shards=load.lost_shards,
         interrupted=interrupted,
         warmup_bound_reached=not warm,
-        drain_bound_reached=not drained and not interrupted,
+        drain_bound_reached=not drained and not interrupted and not load.lost_shards,
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
-        prompts_repeated=site.bodies.repeated,
+        prompts_repeated=load.prompts_repeated,
         request=site.bodies.described,
     )
-    seen = load.seen()
     kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()
     report = point_report(point, seen, course, most_bytes=plan.point_bytes - len(kept.file) - len(kept.error))
     return msgspec.structs.replace(report, requests_file=kept.file, requests_error=kept.error)
 
 
 async def wait_for(site: Site, event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event came within that time and before an interrupt."""
-    return await first_of(event.wait(), site.interrupt.wait(), seconds=seconds) and event.is_set()
+    """Whether the event came within that time, before an interrupt and before a follower was lost."""
+    return await first_of(event.wait(), *_endings(site), seconds=seconds) and event.is_set()
+
+
+def _endings(site: Site) -> tuple[Coroutine[Any, Any, Any], ...]:
+    """What ends a point before its time."""
+    return site.interrupt.wait(), site.crew.broken.wait()
 
 
 async def first_of(*waits: Coroutine[Any, Any, Any], seconds: float) -> bool:
@@ -142,8 +170,8 @@ async def first_of(*waits: Coroutine[Any, Any, Any], seconds: float) -> bool:
                 await task
 
 
-async def _window(site: Site, load: Load, began: float) -> None:
-    """Tick once a second until the time is over, enough requests have been started, or an interrupt."""
+async def _window(site: Site, load: SharedLoad, began: float) -> None:
+    """Tick once a second until the time is over, enough requests have been started, or the point is ended."""
     loop = asyncio.get_running_loop()
     duration = site.plan.duration_seconds or math.inf
     seen, stalled_at = load.progress, began + STALL_SECONDS
@@ -151,7 +179,7 @@ async def _window(site: Site, load: Load, began: float) -> None:
     while True:
         second += 1
         end = min(began + second, began + duration)
-        if await first_of(load.full.wait(), site.interrupt.wait(), seconds=max(0.0, end - loop.time())):
+        if await first_of(load.full.wait(), *_endings(site), seconds=max(0.0, end - loop.time())):
             return
         if second >= duration:
             return
@@ -163,7 +191,7 @@ async def _window(site: Site, load: Load, began: float) -> None:
             return
 
 
-def _drain_seconds(load: Load) -> float:
+def _drain_seconds(load: SharedLoad) -> float:
     """The greater of 30 s and twice the median latency of what has finished in the window."""
     latencies = sorted(record.end - record.start for record in load.records if record.outcome == "succeeded")
     median = latencies[len(latencies) // 2] / 1e9 if latencies else 0.0
@@ -171,7 +199,7 @@ def _drain_seconds(load: Load) -> float:
 
 
 @contextmanager
-def _quiet_collector() -> Iterator[None]:
+def quiet_collector() -> Iterator[None]:
     """Nothing that was alive before is looked at again, and what comes is collected seldom: about 1 ms every
     10,000 new objects, where a full collection in the middle of a window would show as a stall."""
     thresholds = gc.get_threshold()

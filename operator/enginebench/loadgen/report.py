@@ -33,6 +33,7 @@ class Course:
     started_at: float
     ended_at: float
     interrupted: bool = False
+    lost_shards: int = 0
     warmup_bound_reached: bool = False
     drain_bound_reached: bool = False
     engine_start_before: float | None = None
@@ -116,6 +117,7 @@ def _evidence(
     reasons = Counter(record.finish_reason for record in tracked if record.outcome == "succeeded")
     return Evidence(
         interrupted=course.interrupted,
+        lost_shards=course.lost_shards,
         wrong_models=tuple(
             name[:MOST_CHARACTERS] for name, _ in Counter(seen.wrong_models).most_common(MOST_ERROR_TEXTS)
         ),

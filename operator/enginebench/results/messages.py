@@ -113,6 +113,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
 
     interrupted: bool = False
     """SIGTERM closed the point before its time."""
+    lost_shards: int = 0
+    """Processes of the load generator that went away during the point: their share of it is not in here."""
     wrong_models: tuple[str, ...] = ()
     """Model names in responses that are not the one asked for."""
     engine_start_before: float | None = None

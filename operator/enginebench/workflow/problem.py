@@ -18,7 +18,9 @@ SUSPENDED = "Suspended"
 CANCELLED = "Cancelled"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 
-DISRUPTIONS = frozenset({"EngineDeleted", "EngineEvicted", "LoadPodDeleted", "LoadPodEvicted", "EngineChanged"})
+DISRUPTIONS = frozenset(
+    {"EngineDeleted", "EngineEvicted", "LoadPodDeleted", "LoadPodEvicted", "LoadPodLost", "EngineChanged"}
+)
 """A pod was taken away, or another engine came back: nothing failed, so the target goes on in a new attempt."""
 
 AGAIN = DISRUPTIONS | {SUSPENDED}

@@ -110,6 +110,11 @@ def _percentile(figure: Figure, percent: int) -> float | None:
     return value.at_least if isinstance(value, Censored) else value
 
 
+def _load_pod_lost(case: Case) -> str:
+    lost = case.report.evidence.lost_shards
+    return f"{lost} of the load generator's processes went away: their share of the load is missing" if lost else ""
+
+
 def _interrupted(case: Case) -> str:
     return "the point was closed before its time" if case.report.evidence.interrupted else ""
 
@@ -170,6 +175,7 @@ INVALID: dict[str, Reason] = {
     "EngineRestarted": _engine_restarted,
     "ErrorRate": _error_rate,
     "LoadNotDelivered": _load_not_delivered,
+    "LoadPodLost": _load_pod_lost,
     "LoadGeneratorSaturated": _load_generator_saturated,
 }
 """The engine, the load or the instrument was not what it should have been."""

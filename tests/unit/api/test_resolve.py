@@ -129,6 +129,9 @@ def test_load_generator() -> None:
     assert resolve.load_generator(spec()).requests == {"cpu": "500m", "memory": "512Mi"}
     said = resolve.load_generator(spec(loadGenerator={"resources": {"limits": {"cpu": "100m"}}}))
     assert said.requests == {"cpu": "100m", "memory": "512Mi"}
+    several = spec(loadGenerator={"processes": 4})
+    assert resolve.load_generator(several).requests == {"cpu": "2000m", "memory": "1280Mi"}
+    assert resolve.load_generator(several, prepares=True) == resolve.load_generator(spec())
 
 
 def test_dialect_and_image() -> None:

@@ -161,14 +161,14 @@ def test_it_is_known_how_many_prompts_had_been_asked_before() -> None:
     what = plan(prompt_reuse="AsIs")
     requests = Bodies(what, parse(what.url), prompts("a", "b", "c", "a"))
     order = [requests.request(POINT, "warm-up", number) for number in range(2)]
-    assert requests.repeated == 0.0
+    assert requests.repeated == 0
     window = [requests.request(POINT, "window", number) for number in range(4)]
     fresh = [request for request in window if request not in order]
-    assert requests.repeated == 1 - len(set(fresh)) / 4
+    assert (requests.asked, requests.repeated) == (4, 4 - len(set(fresh)))
     requests.warm(POINT)
     for number in range(4):
         requests.request(POINT, "window", number)
-    assert requests.repeated == 1.0
+    assert (requests.asked, requests.repeated) == (4, 4)
 
 
 def test_salted_prompts_are_never_asked_again() -> None:
@@ -176,7 +176,7 @@ def test_salted_prompts_are_never_asked_again() -> None:
     requests = Bodies(what, parse(what.url), prompts("a"))
     for number in range(3):
         requests.request(POINT, "window", number)
-    assert requests.repeated == 0.0
+    assert requests.repeated == 0
 
 
 def test_in_a_conversation_the_salt_opens_the_first_user_message() -> None:

@@ -24,7 +24,7 @@ DETAILED_POINTS = 200
 """The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone.
 With repeats it tells P50 and P99 of each, and makes room for the means."""
 
-MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate"})
+MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate", "LoadPodLost"})
 """A point with one of these is measured again when its attempt was cut off through no fault of its own: the errors
 may be those of an engine that was taken away."""
 

@@ -1,0 +1,262 @@
+"""The followers, as the leader sees them; and a load point that all of them carry together."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from enginebench.api.loadplan import PointPlan, Row
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.channel import (
+    BEAT_SECONDS,
+    REPORTS,
+    Alive,
+    Beat,
+    Channel,
+    Close,
+    Drained,
+    Full,
+    Lost,
+    Open,
+    Order,
+    Prepare,
+    Prepared,
+    Refusal,
+    Report,
+    Rows,
+    Share,
+    Start,
+    Stop,
+    Tick,
+    Warm,
+    packed,
+)
+from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.load import Load
+from enginebench.loadgen.shard import Shard
+from enginebench.results import shares
+from enginebench.results.record import RequestRecord
+from enginebench.results.seen import Seen
+
+SHARE_SECONDS = 60.0
+"""A follower that has not handed over its share by then is lost."""
+
+
+class Remote:
+    """One follower. A lost one is never waited for."""
+
+    def __init__(self, name: str, channel: Channel) -> None:
+        self.name = name
+        """For people: which process it is."""
+        self.lost = ""
+        """Why it is gone, in words."""
+        self.refusal: Refusal | None = None
+        self.progress = 0
+        self.prepared = asyncio.Event()
+        self.warm, self.full, self.drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.handed_over = asyncio.Event()
+        self.seen: Seen | None = None
+        self.asked = self.repeated = 0
+        self.on_loss: Callable[[], None] = lambda: None
+        self._channel = channel
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
+
+    def tell(self, order: Order) -> None:
+        self.send(packed(order))
+
+    def send(self, data: bytes) -> None:
+        if not self.lost:
+            self._channel.send(data)
+
+    def prepare(self, point: PointPlan, shard: Shard) -> None:
+        """A new point: what was told of the last one is forgotten."""
+        self.progress, self.seen = 0, None
+        self.asked = self.repeated = 0
+        for event in self._of_a_point():
+            event.clear()
+        self.tell(Prepare(point, shard.number, shard.count))
+        if self.lost:
+            self._release()
+
+    def lose(self, why: str) -> None:
+        """It is gone: whoever waits for it waits no longer."""
+        self.lost = self.lost or why
+        self._release()
+        self.on_loss()
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._channel.close()
+
+    def _of_a_point(self) -> tuple[asyncio.Event, ...]:
+        return self.prepared, self.warm, self.full, self.drained, self.handed_over
+
+    def _release(self) -> None:
+        for event in self._of_a_point():
+            event.set()
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._hear(REPORTS.decode(await self._channel.hear()))
+        except (Lost, msgspec.MsgspecError, ValueError) as error:
+            self.lose(str(error))
+
+    def _hear(self, report: Report) -> None:
+        match report:
+            case Prepared():
+                self.prepared.set()
+            case Warm():
+                self.warm.set()
+            case Full():
+                self.full.set()
+            case Drained():
+                self.drained.set()
+            case Alive(progress):
+                self.progress = progress
+            case Share():
+                self.seen = shares.from_bytes(report.seen)
+                self.asked, self.repeated = report.asked, report.repeated
+                self.handed_over.set()
+            case Refusal():
+                self.refusal = report
+                self.lose(report.message)
+
+    async def _beat(self) -> None:
+        while True:
+            self.tell(Beat())
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+class Crew:
+    """All followers of a leader, in the order in which shares are dealt out; the leader's own comes first."""
+
+    def __init__(self, remotes: Sequence[Remote] = ()) -> None:
+        self.remotes = tuple(remotes)
+        self.broken = asyncio.Event()
+        """One of them is lost: what is being measured is worth nothing."""
+        for remote in self.remotes:
+            remote.on_loss = self.broken.set
+
+    def hand_out(self, rows: Sequence[Row]) -> None:
+        """The data set, to all."""
+        if self.remotes:
+            data = packed(Rows(tuple(rows)))
+            for remote in self.remotes:
+                remote.send(data)
+
+    def raise_refusals(self) -> None:
+        """GaveUp for all where one of them has given up."""
+        for remote in self.remotes:
+            if remote.refusal is not None:
+                raise GaveUp(remote.refusal.reason, remote.refusal.message)
+
+    def raise_lost(self) -> None:
+        """GaveUp where one of them is gone: the load cannot be had any more."""
+        for remote in self.remotes:
+            if remote.lost:
+                raise GaveUp("LoadPodLost", f"The load generator's {remote.name} is lost: {remote.lost}.")
+
+    async def end(self) -> None:
+        """Let all of them go."""
+        await asyncio.gather(*(remote.end() for remote in self.remotes))
+
+
+async def gathered(sockets: Sequence[socket.socket]) -> Crew:
+    """The other processes of this pod, by the leader's ends of their sockets."""
+    channels = [Channel(*await asyncio.open_unix_connection(sock=sock)) for sock in sockets]
+    return Crew([Remote(f"process {number}", channel) for number, channel in enumerate(channels, 2)])
+
+
+class SharedLoad:
+    """A point's load in the hands of several processes, driven like that of one."""
+
+    def __init__(self, point: PointPlan, own: Load, bodies: Bodies, remotes: Sequence[Remote]) -> None:
+        """`own` is the leader's share, which takes its requests from `bodies`."""
+        self.warm, self.full, self.drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._point = point
+        self._own = own
+        self._bodies = bodies
+        self._remotes = remotes
+        self._over = False
+        self._watchers: list[asyncio.Task[None]] = []
+
+    @property
+    def progress(self) -> int:
+        return self._own.progress + sum(remote.progress for remote in self._remotes)
+
+    @property
+    def records(self) -> Sequence[RequestRecord]:
+        """The leader's share of them."""
+        return self._own.records
+
+    @property
+    def lost_shards(self) -> int:
+        """Shares that nobody will hand over."""
+        return sum(remote.seen is None for remote in self._remotes)
+
+    @property
+    def prompts_repeated(self) -> float:
+        """Share of the window's requests whose prompt, unsalted, had been asked before by the same process."""
+        asked = self._bodies.asked + sum(remote.asked for remote in self._remotes)
+        return (self._bodies.repeated + sum(remote.repeated for remote in self._remotes)) / max(1, asked)
+
+    async def connect(self) -> None:
+        for number, remote in enumerate(self._remotes, 1):
+            remote.prepare(self._point, Shard(number, len(self._remotes) + 1))
+        await asyncio.gather(self._own.connect(), *(remote.prepared.wait() for remote in self._remotes))
+        own, remotes = self._own, self._remotes
+        self._watchers = [
+            asyncio.create_task(_together(self.warm, [own.warm, *(remote.warm for remote in remotes)])),
+            asyncio.create_task(_together(self.full, [own.full, *(remote.full for remote in remotes)])),
+            asyncio.create_task(_together(self.drained, [own.drained, *(remote.drained for remote in remotes)])),
+        ]
+
+    def start(self, ramp_seconds: float) -> None:
+        self._tell(Start(ramp_seconds))
+        self._own.start(ramp_seconds)
+
+    def open_window(self) -> None:
+        self._tell(Open())
+        self._own.open_window()
+
+    def tick(self) -> None:
+        self._tell(Tick())
+        self._own.tick()
+
+    def close_window(self) -> None:
+        self._tell(Close())
+        self._own.close_window()
+
+    def stop(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        for watcher in self._watchers:
+            watcher.cancel()
+        self._tell(Stop())
+        self._own.stop()
+
+    async def gathered(self) -> Seen:
+        """All that was handed over, merged, once the load is stopped."""
+        waits = [asyncio.create_task(remote.handed_over.wait()) for remote in self._remotes]
+        if waits:
+            await asyncio.wait(waits, timeout=SHARE_SECONDS)
+        for remote in self._remotes:
+            if not remote.handed_over.is_set():
+                remote.lose(f"it has not handed over its share within {SHARE_SECONDS:.0f} s")
+        parts = [self._own.seen(), *(remote.seen for remote in self._remotes if remote.seen is not None)]
+        return shares.merged([(seen, shares.SAME_CLOCK) for seen in parts])
+
+    def _tell(self, order: Order) -> None:
+        for remote in self._remotes:
+            remote.tell(order)
+
+
+async def _together(event: asyncio.Event, parts: Iterable[asyncio.Event]) -> None:
+    """Set once all the parts are."""
+    await asyncio.gather(*(part.wait() for part in parts))
+    event.set()
