@@ -64,7 +64,7 @@ class Draft:
             return Problem(reason, newest.message or "")
         if not self.missing:
             turn = outcome_of_points(self.view.rows_in(newest.repeat))
-            return turn if turn.reason != COMPLETED or not self.view.missing_in(None) else None
+            return turn if turn.reason != COMPLETED or not self.view.left else None
         tail = [a.reason for a in self.attempts[-MOST_DISRUPTIONS:]]
         if len(tail) == MOST_DISRUPTIONS and all(r in DISRUPTIONS for r in tail):
             return Problem(
@@ -143,8 +143,9 @@ def start_next(
 
 def next_turn(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> Turn | None:
     """The first turn in which something is missing, of a target that has not ended."""
+    left = [d.view.left if d.end is None else () for d in drafts]
     for place, repeat in turns(spec):
-        if drafts[place].end is None and drafts[place].view.missing_in(repeat):
+        if any(repeat in (None, point.repeat) for point in left[place]):
             return place, repeat
     return None
 

@@ -69,10 +69,15 @@ class TargetView:
         """Indices of the points in the newest attempt's turn that no attempt has measured yet."""
         return self.missing_in(self.attempt.repeat if self.attempt is not None else None)
 
+    @property
+    def left(self) -> tuple[PointPlan, ...]:
+        """Points of all turns that no attempt has measured yet."""
+        measured = {row.index for row in self.rows if row.validity != "Superseded"}
+        return tuple(point for point in self.planned if point.index not in measured)
+
     def missing_in(self, repeat: int | None) -> tuple[int, ...]:
         """Indices of the points of a repeat (None: of all) that no attempt has measured yet."""
-        measured = {row.index for row in self.rows if row.validity != "Superseded"}
-        return tuple(p.index for p in self.planned if repeat in (None, p.repeat) and p.index not in measured)
+        return tuple(point.index for point in self.left if repeat in (None, point.repeat))
 
     def rows_in(self, repeat: int | None) -> tuple[PointStatus, ...]:
         """The rows of a repeat (None: all)."""

@@ -76,4 +76,4 @@ def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
 
 def _done(draft: Draft) -> str:
     total = len(draft.view.planned)
-    return f"{total - len(draft.view.missing_in(None))} of {total} load points measured"
+    return f"{total - len(draft.view.left)} of {total} load points measured"
