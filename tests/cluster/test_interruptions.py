@@ -54,7 +54,7 @@ def test_the_load_pod_is_killed(namespace: Namespace) -> None:
 def test_the_load_pod_ends_by_itself(namespace: Namespace) -> None:
     """Killed from inside its container, as by the kernel: the target fails, in words."""
     small = {"resources": {"requests": {"cpu": "50m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}}}
-    namespace.apply(benchmark("run", simulated(), levels=[64], loadGenerator=small))
+    namespace.apply(benchmark("run", simulated(prefillMicrosecondsPerToken=100), levels=[64], loadGenerator=small))
     status = namespace.wait_finished("run")
     assert status["phase"] == "Failed"
     target = status["targets"][0]

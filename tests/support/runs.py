@@ -7,12 +7,15 @@ SIMULATED_MODEL = "simulated/tiny"
 
 
 def simulated(name: str = "engine-sim", *, pod: Mapping[str, Any] | None = None, **latency: Any) -> dict[str, Any]:
-    """A simulated target of about 0.1 s a request; `latency` overrides fields of `simulated`."""
+    """A simulated target of about 0.2 s a request; `latency` overrides fields of `simulated`.
+
+    Its TTFT is long enough that a busy machine's load generator is not too late for it.
+    """
     engine = {
         "api": "vLLM",
         "model": SIMULATED_MODEL,
         "slots": 32,
-        "prefillMicrosecondsPerToken": 100,
+        "prefillMicrosecondsPerToken": 4000,
         "decodeStepMicroseconds": 5000,
         "decodeStepMicrosecondsPerSequence": 50,
         "seed": 1,
@@ -47,7 +50,7 @@ def benchmark(
         "spec": {
             "targets": list(targets or (simulated(),)),
             "workload": load | dict(workload or {}),
-            "loadGenerator": {"resources": {"requests": {"cpu": "50m", "memory": "64Mi"}}},
+            "loadGenerator": {"resources": {"requests": {"cpu": "250m", "memory": "64Mi"}}},
             **spec,
         },
     }
