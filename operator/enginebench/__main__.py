@@ -15,7 +15,7 @@ COMMANDS = {
     "operator": ("enginebench.controller.main", "run the operator"),
     "loadgen": ("enginebench.loadgen.main", "load one engine as a plan says (runs in the load pod)"),
     "simulate": ("enginebench.simulator.main", "run a simulated engine"),
-    "export": ("enginebench.export.main", "write a run's results as JSON, CSV or parquet"),
+    "export": ("enginebench.export.main", "write a run's results as a file"),
     "selftest": ("enginebench.loadgen.selftest", "measure how much the load generator carries on this machine"),
     "crd": ("enginebench.api.crd", "print or check the generated CustomResourceDefinition"),
 }

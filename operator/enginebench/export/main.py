@@ -11,12 +11,14 @@ from kubernetes.aio.config import ConfigException
 from enginebench.cluster.api import ApiError, Unavailable
 from enginebench.cluster.client import Client, configuration, current_namespace
 from enginebench.export import document, table
+from enginebench.export.guidellm import as_guidellm
 from enginebench.export.run import Run, read
 
 FORMATS: dict[str, Callable[[Run], bytes]] = {
     "json": document.as_json,
     "csv": table.as_csv,
     "parquet": table.as_parquet,
+    "guidellm": as_guidellm,
 }
 BINARY = frozenset({"parquet"})
 
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format",
         choices=sorted(FORMATS),
         default="json",
-        help="json is whole; csv and parquet have a row a load point",
+        help="json is whole; csv and parquet have a row a load point; guidellm is a report file of GuideLLM 0.8",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="where to write; standard output where absent"

@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import polars
 import pytest
 
+from bench.loadgen.peers.environments import there
 from enginebench.cluster import labels
 from enginebench.cluster.payload import KEY, digest, packed
-from enginebench.export import document, main, table
-from enginebench.export.run import Run, read
+from enginebench.export import document, guidellm, main, table
+from enginebench.export.run import Point, Run, read
 from enginebench.results import messages, series
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
@@ -78,7 +81,7 @@ class Server:
     def __init__(self, *data: dict[str, Any]) -> None:
         self.run = {
             "metadata": {"name": "r", "namespace": "n", "uid": UID, "managedFields": [{}]},
-            "spec": {"targets": []},
+            "spec": {"workload": {"load": {"requestRate": {"rates": ["2.5"]}}}},
             "status": {"points": ROWS},
         }
         self.data = {item["metadata"]["name"]: item for item in data}
@@ -189,3 +192,48 @@ def test_without_a_kubeconfig_it_says_so(
     monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     assert main.main(["r"]) == 1
     assert "no way to a Kubernetes API server" in capsys.readouterr().err
+
+
+async def test_guidellm_has_what_means_the_same() -> None:
+    run = await exported(config_map(report(0)), config_map(report(1, request_rate=2.5, concurrency=None)))
+    told = json.loads(guidellm.as_guidellm(run))
+    first, second = told["benchmarks"]
+    assert first["config"]["strategy"] == {"type_": "concurrent", "streams": 4}
+    assert second["config"]["strategy"] == {"type_": "poisson", "rate": 2.5}
+    assert first["metrics"]["request_totals"] == {"successful": 3, "incomplete": 1, "errored": 0, "total": 4}
+    itl = first["metrics"]["inter_token_latency_ms"]["successful"]
+    assert (itl["count"], itl["mean"], itl["min"], itl["max"]) == (3, pytest.approx(40 / 3), 10.0, 20.0)
+    assert itl["percentiles"]["p50"] == pytest.approx(10, rel=0.004)
+    assert itl["percentiles"]["p999"] == pytest.approx(20, rel=0.004)
+    assert itl["std_dev"] == pytest.approx(4.714, rel=0.01)
+    assert first["metrics"]["time_per_output_token_ms"]["successful"]["count"] == 0  # theirs is another figure
+    assert first["metrics"]["output_tokens_per_second"]["successful"]["mean"] == 1.5
+
+
+async def test_guidellm_gets_no_point_that_is_worth_nothing() -> None:
+    run = await exported(config_map(report(0)), config_map(report(1)))
+    rows = [{**ROWS[0], "validity": "Invalid"}, ROWS[1]]
+    judged = Run(run.object, [Point(row, point.report) for row, point in zip(rows, run.points, strict=False)])
+    assert len(json.loads(guidellm.as_guidellm(judged))["benchmarks"]) == 1
+
+
+LOAD = "import sys; from guidellm.benchmark.schemas.report import GenerativeBenchmarksReport as R; "
+SAY = (
+    "print([b.metrics.inter_token_latency_ms.successful.percentiles.p99 for b in R.load_file(sys.argv[1]).benchmarks])"
+)
+
+
+def test_guidellm_itself_reads_it(run: Run, tmp_path: Path) -> None:
+    theirs = there("guidellm")
+    if theirs is None:
+        pytest.skip("GuideLLM is not installed: make bench-loadgen does that")
+    (tmp_path / "report.json").write_bytes(guidellm.as_guidellm(run))
+    ran = subprocess.run(
+        [theirs / "python", "-c", LOAD + SAY, tmp_path / "report.json"],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == pytest.approx([20.0, 20.0], rel=0.004)
