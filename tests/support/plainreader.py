@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPENAI = ("ChatCompletions", "Completions")
-_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 
 @dataclass

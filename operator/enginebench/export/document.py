@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from enginebench import __version__
 from enginebench.export.run import Point, Run
 from enginebench.results import series
+from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import PointReport
 
@@ -52,8 +54,11 @@ def _point(point: Point) -> JsonObject:
 
 
 def _distribution(data: bytes) -> Mapping[str, Any]:
-    """Durations with their weights: `buckets` are [from, below, weight] in nanoseconds. What is no such histogram
-    is handed on as it is stored."""
+    """Durations with their weights: `buckets` are [from, below, weight] in nanoseconds; of TTFT against TPOT `cells`:
+    [[from, below] of the one, of the other, requests]. What is neither is handed on as it is stored."""
+    with suppress(ValueError):
+        grid = Grid.from_bytes(data)
+        return {"samples": grid.samples, "cells": [[list(ttft), list(tpot), n] for ttft, tpot, n in grid.cells()]}
     try:
         histogram = Histogram.from_bytes(data)
     except ValueError:

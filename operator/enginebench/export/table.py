@@ -3,17 +3,24 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import get_args
 
 import msgspec
 
 from enginebench.export.run import Point, Run
-from enginebench.results.messages import Censored, Figure
+from enginebench.results.messages import Censored, Figure, PointReport
 
 Value = str | int | float | bool | None
 FIRST = ("run", "namespace", "run_uid", "target", "attempt", "index", "repeat", "validity", "reasons", "message")
 """Columns that every row has, at the front. Those of the report follow: durations in milliseconds."""
 LEFT_OUT = frozenset({"index", "repeat", "histograms", "series", "evidence"})
 """Of a report: told by the row, or too large for a cell."""
+SEVERAL_COLUMNS = frozenset(
+    field.name
+    for field in msgspec.structs.fields(PointReport)
+    if any(isinstance(kind, type) and issubclass(kind, msgspec.Struct) for kind in get_args(field.type))
+)
+"""Members of a report that may be absent, and have a column for each of their own where they are there."""
 PERCENTILES = ("p50", "p90", "p95", "p99")
 
 
@@ -59,8 +66,9 @@ def _row(run: Run, point: Point) -> dict[str, Value]:
     }
     if point.report is not None:
         for name in point.report.__struct_fields__:
-            if name not in LEFT_OUT:
-                row |= _cells(name, getattr(point.report, name))
+            value = getattr(point.report, name)
+            if name not in LEFT_OUT and not (value is None and name in SEVERAL_COLUMNS):
+                row |= _cells(name, value)
     return row
 
 

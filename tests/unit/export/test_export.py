@@ -17,8 +17,9 @@ from enginebench.cluster.payload import KEY, digest, packed
 from enginebench.export import document, guidellm, main, table
 from enginebench.export.run import Point, Run, read
 from enginebench.results import messages, series
+from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
+from enginebench.results.messages import Censored, Evidence, Figure, GuideLlmCount, PointReport, RequestCounts
 from enginebench.results.series import Second
 from enginebench.workflow.observed import ReceivedPoint
 
@@ -148,6 +149,24 @@ def test_what_is_no_histogram_is_handed_on(run: Run) -> None:
     told = json.loads(document.as_json(odd))
     assert told["points"][0]["distributions"] == {"x": {"encoded": "Pw=="}}
     assert told["points"][0]["series"] is None
+
+
+def test_ttft_against_tpot_is_told_cell_by_cell(run: Run) -> None:
+    grid = Grid()
+    grid.record(50, 7)
+    made = Run(run.object, [type(run.points[0])(ROWS[0], report(0, histograms={"ttftTpot": grid.to_bytes()}))])
+    told = json.loads(document.as_json(made))
+    assert told["points"][0]["distributions"] == {"ttftTpot": {"samples": 1, "cells": [[[50, 52], [7, 8], 1]]}}
+
+
+def test_what_one_point_has_and_another_has_not_is_a_column_of_its_own_only(run: Run) -> None:
+    counted = GuideLlmCount(requests=2, seconds=4.0, requests_per_second=0.5, output_tokens_per_second=8.0)
+    points = [type(run.points[0])(ROWS[0], report(n, guidellm=g)) for n, g in enumerate((None, counted))]
+    first, second = table.rows(Run(run.object, points))
+    assert "guidellm" not in first
+    assert "time_to_first_output_token" not in first
+    assert (first["guidellm_requests"], second["guidellm_requests"]) == (None, 2)
+    assert "total_tokens_per_second" in first
 
 
 def test_csv_has_a_row_a_point_and_says_what_is_a_lower_bound(run: Run) -> None:
