@@ -24,7 +24,7 @@ class GenAiBench(Peer):
             *("--num-concurrency", str(task.streams), "--max-time-per-run", MINUTES),
             *("--max-requests-per-run", str(requests(task))),
             *("--experiment-base-dir", str(task.folder), "--experiment-folder-name", RUN),
-            *("--server-engine", "vLLM", "--server-gpu-type", "none", "--server-version", "1"),
+            *("--server-engine", "vLLM", "--server-gpu-type", "H100", "--server-version", "1"),
             *("--server-gpu-count", "1", *best),
         ]
 
