@@ -160,18 +160,19 @@ class Connection(asyncio.Protocol):
         ):
             self._unusual_event(event)
             return
-        self._output_event()
-
-    def _output_event(self) -> None:
-        record, now = self._record, self._now
+        record = self._record
         assert record is not None
-        if record.first_output:  # asked instead of `events`: one question for both first times
+        if record.first_output:  # all but the first: `_output_event`, written out to save two calls an event
+            now = self._now
             self._listener.gap(now - record.last)
             record.last = now
             record.events += 1
         else:
-            record.first_output = now
-            self._content_event(record, now)
+            self._output_event(record)
+
+    def _output_event(self, record: RequestRecord) -> None:
+        record.first_output = record.first_output or self._now
+        self._content_event(record, self._now)
 
     def _content_event(self, record: RequestRecord, now: int) -> None:
         if record.events:
@@ -198,7 +199,7 @@ class Connection(asyncio.Protocol):
         if meaning.model:
             self._listener.served_by(meaning.model)
         if meaning.output:
-            self._output_event()
+            self._output_event(record)
         elif meaning.reasoning:
             self._content_event(record, self._now)
         if meaning.finish_reason:

@@ -7,6 +7,8 @@ without its line end.
 from collections.abc import Callable
 from typing import Protocol
 
+_LF = 0x0A
+
 EventSink = Callable[[bytes], None]
 
 
@@ -61,8 +63,8 @@ class SseSplitter:
         end = piece.find(b"\n")
         if (
             6 < end == len(piece) - 2  # noqa: PLR2004  # the usual case: the piece is one event, `data: …` and its end
-            and piece.endswith(b"\n\n")
-            and piece.startswith(b"data: ")
+            and piece[-1] == _LF  # an index and a slice cost half of what two calls do
+            and piece[:6] == b"data: "
             and not self._data
             and not self._lines._parts  # read here: one call less for every event
         ):
