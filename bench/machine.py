@@ -45,6 +45,12 @@ def favour(pid: int) -> bool:
     return False
 
 
+def attend() -> None:
+    """The calling thread, which does little, is not kept waiting by other work; where that is allowed."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
 def cores() -> list[int]:
     """That this process may use."""
     return sorted(os.sched_getaffinity(0))

@@ -23,7 +23,8 @@ def measure(
     tool: Tool, server: Reference, folder: Path, tokenizer: Path, streams: int, seconds: int, mode: Mode
 ) -> Row:
     """A row, whatever becomes of the tool."""
-    cores = [machine.CLIENT_CORE] if mode == "one core" else machine.cores()
+    # A tool that has no setting for more cores would only be moved to and fro between its own and the server's.
+    cores = machine.cores() if mode == "best" and tool.settings else [machine.CLIENT_CORE]
     folder.mkdir(parents=True)
     task = Task(
         url=server.url,

@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from bench import machine
 from bench.loadgen.rows import Load
 from bench.loadgen.tree import Tree
 from bench.reference import Reference
@@ -51,6 +52,7 @@ class Watch:
         )
 
     def _run(self) -> None:
+        machine.attend()
         number = 0
         while not self._over.wait(LOOK_SECONDS):
             cpu = self._tree.cpu_seconds()
