@@ -22,6 +22,7 @@ CLAIM = "models"
 ENDPOINT = "https://198.18.7.7:8000"
 ENDPOINT_KEY, ENDPOINT_CA = "llm-key", "llm-ca"
 """Its Secret and its ConfigMap."""
+SWEPT = ({"concurrency": {"max": 64}}, {"requestRate": {"min": "1", "max": "200"}})
 ARRIVALS = ("Poisson", "Constant")
 
 
@@ -77,6 +78,10 @@ class Scenario:
     def levels(self) -> tuple[float, ...]:
         """The load points of each target, by users or by rate."""
         load = self.spec["workload"]["load"]
+        if "sweep" in load:
+            return tuple(range(load["sweep"]["points"]))
+        if "throughput" in load:
+            return (load["throughput"]["maxConcurrency"],)
         if "requestRate" in load:
             return tuple(map(float, load["requestRate"]["rates"]))
         return tuple(load["concurrency"]["levels"])
@@ -155,7 +160,7 @@ def calm(seed: int, random: Random) -> Scenario:
                 FROM_URL,
             )
         ),
-        "load": _load(seed, levels),
+        "load": _load(seed, levels, repeated=_repeats(seed) is not None),
         "rampSeconds": random.choice((0, 0, 5)),
         "warmup": {"maxSeconds": random.choice((0, 5))},
         **random.choice(
@@ -215,11 +220,15 @@ def _repeats(seed: int) -> Obj | None:
     return {"count": random.choice((1, 2, 2, 3)), "unit": random.choice(("Engine", "Engine", "Point"))}
 
 
-def _load(seed: int, levels: list[int]) -> Obj:
-    """By users or, sometimes, by as many rates."""
+def _load(seed: int, levels: list[int], *, repeated: bool) -> Obj:
+    """By users or, sometimes, by as many rates, or otherwise."""
     random = Random(f"load {seed}")  # noqa: S311 - reproducible on purpose
     if random.random() < 0.7:
         return {"concurrency": {"levels": levels}}
+    if not repeated and random.random() < 0.4:
+        return {"sweep": {"points": 2 + len(levels), **random.choice(SWEPT)}}
+    if random.random() < 0.2:
+        return {"throughput": {"maxConcurrency": 64}}
     return {"requestRate": {"rates": [f"{level / 2:g}" for level in levels], "arrival": random.choice(ARRIVALS)}}
 
 

@@ -117,12 +117,32 @@ class PointPlan(Wire, frozen=True, kw_only=True):
     repeat: int = 0
     concurrency: int | None = None
     """Closed loop: so many users, each sending the next request when the answer is complete."""
+    throughput: bool = False
+    """The users are a bound of what the engine is to take at once, and not a load of interest."""
     request_rate: float | None = None
     """Open loop: requests are sent when they are due, whatever the engine does."""
     arrival: Literal["Constant", "Poisson"] = "Poisson"
     """Open loop: equal gaps, or exponential ones."""
     max_concurrency: int = 4096
     """Open loop: so many connections at most."""
+
+
+class SweepPlan(Wire, frozen=True, kw_only=True):
+    """Points whose load is placed by what the ones before have shown (`results.sweep`)."""
+
+    of: Literal["concurrency", "requestRate"]
+    lowest: float
+    highest: float
+    arrival: Literal["Constant", "Poisson"] = "Poisson"
+    max_concurrency: int = 4096
+
+
+class Measured(Wire, frozen=True, kw_only=True):
+    """A point that was measured: what the place of the next one of a sweep follows from."""
+
+    load: float
+    """Users, or requests a second."""
+    output_tokens_per_second: float
 
 
 class AccessPlan(Wire, frozen=True, kw_only=True):
@@ -163,6 +183,10 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     shared_prefix_tokens: int = 0
     request: RequestPlan
     points: tuple[PointPlan, ...] = ()
+    sweep: SweepPlan | None = None
+    """Places the points, which then have no load of their own."""
+    measured: tuple[Measured, ...] = ()
+    """Sweep: by earlier attempts."""
     points_total: int = 0
     """Of the target, with those that an earlier attempt has measured; 0: these are all."""
     duration_seconds: int | None = None

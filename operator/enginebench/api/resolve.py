@@ -17,7 +17,7 @@ from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, PointPlan
+from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, PointPlan, SweepPlan
 from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
@@ -194,6 +194,10 @@ def points(spec: BenchmarkRunSpec) -> tuple[PointPlan, ...]:
     load = spec.workload.load
     if load.concurrency is not None:
         once = tuple(PointPlan(index=i, concurrency=level) for i, level in enumerate(load.concurrency.levels))
+    elif load.throughput is not None:
+        once = (PointPlan(index=0, concurrency=load.throughput.max_concurrency, throughput=True),)
+    elif load.sweep is not None:
+        once = tuple(PointPlan(index=i) for i in range(load.sweep.points))
     else:
         rates = load.request_rate
         assert rates is not None  # exactly one is set
@@ -216,6 +220,24 @@ def _shuffled(once: tuple[PointPlan, ...], repeat: int, seed: int) -> Iterable[P
     if repeat == 0:
         return once
     return sorted(once, key=lambda point: hashlib.sha256(f"{seed}/{repeat}/{point.index}".encode()).digest())
+
+
+def sweep(spec: BenchmarkRunSpec) -> SweepPlan | None:
+    """What places the load points, where they have no load of their own."""
+    said = spec.workload.load.sweep
+    if said is None:
+        return None
+    if said.concurrency is not None:
+        return SweepPlan(of="concurrency", lowest=said.concurrency.min, highest=said.concurrency.max)
+    rates = said.request_rate
+    assert rates is not None  # exactly one is set
+    return SweepPlan(
+        of="requestRate",
+        lowest=float(rates.min),
+        highest=float(rates.max),
+        arrival=rates.arrival,
+        max_concurrency=rates.max_concurrency,
+    )
 
 
 def repeats(spec: BenchmarkRunSpec) -> Repeats:

@@ -66,6 +66,8 @@ class PointLoad(StatusObject):
 
     concurrency: int | None = None
     """Simultaneous users."""
+    throughput: bool | None = None
+    """True where so many users were only to keep the engine busy."""
     request_rate: float | None = None
     """Requests a second, as scheduled."""
 

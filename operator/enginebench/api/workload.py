@@ -54,11 +54,14 @@ class Request(SpecObject):
     """A JSON object that is merged into the body of every request."""
 
 
+Users = Annotated[int, Field(ge=1, le=4096)]
+
+
 class Concurrency(SpecObject):
     """A closed loop: each user sends the next request when the answer is complete."""
 
     levels: Annotated[
-        list[Annotated[int, Field(ge=1, le=4096)]],
+        list[Users],
         Field(min_length=1, max_length=128),
         unique("has a level twice: each level may stand only once"),
     ]
@@ -88,27 +91,115 @@ class RequestRate(SpecObject):
     """No more requests are in flight at once; further ones wait, and are sent late, which is told."""
 
 
+class Throughput(SpecObject):
+    """As many requests as the engine takes: a closed loop of so many users that it has no idle moment."""
+
+    max_concurrency: Users = 512
+    """So many requests are in flight at once."""
+
+
+class ConcurrencyRange(SpecObject):
+    """From few users to many."""
+
+    rules = (
+        Rule(
+            sentence="must be above min: a sweep goes from min to max",
+            cel="self.max > (has(self.min) ? self.min : 1)",
+            holds=lambda self: self.max > self.min,
+            field=".max",
+        ),
+    )
+
+    min: Users = 1
+    """The first point's users."""
+    max: Users
+    """The second point's users: surely more than the engine serves at once."""
+
+
+class RateRange(SpecObject):
+    """From a low rate to a high one."""
+
+    rules = (
+        Rule(
+            sentence="must be above min: a sweep goes from min to max",
+            cel="![self.min, self.max].all(x, x.matches('^[0-9]+([.][0-9]+)?$')) || double(self.max) > double(self.min)",
+            holds=lambda self: float(self.max) > float(self.min),
+            field=".max",
+        ),
+    )
+
+    min: Rate
+    """Requests a second of the first point: a decimal in quotes, such as "0.5"."""
+    max: Rate
+    """Requests a second of the second point: surely more than the engine answers."""
+    arrival: Literal["Poisson", "Constant"] = "Poisson"
+    """As in requestRate."""
+    max_concurrency: MostConnections = 4096
+    """As in requestRate."""
+
+
+class Sweep(SpecObject):
+    """Finds the load at which the engine saturates: first min, then max, then where the throughput's curve bends."""
+
+    rules = (
+        exactly_one("concurrency", "requestRate"),
+        Rule(
+            sentence="must be at most concurrency.max - concurrency.min + 1: there are no more numbers of users",
+            cel="!has(self.concurrency) || "
+            "self.points <= self.concurrency.max - (has(self.concurrency.min) ? self.concurrency.min : 1) + 1",
+            holds=lambda self: (
+                self.concurrency is None or self.points <= self.concurrency.max - self.concurrency.min + 1
+            ),
+            field=".points",
+        ),
+    )
+
+    points: Annotated[int, Field(ge=3, le=32)] = 8
+    """How many load points each target gets. Each target has its own."""
+    concurrency: ConcurrencyRange | None = None
+    """By the number of simultaneous users."""
+    request_rate: RateRange | None = None
+    """By the number of requests a second."""
+
+
 class Load(SpecObject):
     """The load points."""
 
-    rules = (exactly_one("concurrency", "requestRate"),)
+    rules = (exactly_one("concurrency", "requestRate", "throughput", "sweep"),)
 
     concurrency: Concurrency | None = None
     """By the number of simultaneous users."""
     request_rate: RequestRate | None = None
     """By the number of requests a second."""
+    throughput: Throughput | None = None
+    """As much as the engine takes: one load point."""
+    sweep: Sweep | None = None
+    """Wherever the engine saturates."""
 
     @property
     def points(self) -> int:
         """How many load points it has."""
         if self.concurrency is not None:
             return len(self.concurrency.levels)
-        return len(self.request_rate.rates) if self.request_rate is not None else 0
+        if self.request_rate is not None:
+            return len(self.request_rate.rates)
+        return self.sweep.points if self.sweep is not None else 1
+
+    @property
+    def most_users(self) -> int:
+        """Users of its largest closed loop; 0 where there is none."""
+        if self.concurrency is not None:
+            return max(self.concurrency.levels)
+        if self.throughput is not None:
+            return self.throughput.max_concurrency
+        swept = self.sweep.concurrency if self.sweep is not None else None
+        return swept.max if swept is not None else 0
 
 
 LOAD_POINTS = (
     "(has(self.workload.load.concurrency) ? size(self.workload.load.concurrency.levels) : "
-    "has(self.workload.load.requestRate) ? size(self.workload.load.requestRate.rates) : 0)"
+    "has(self.workload.load.requestRate) ? size(self.workload.load.requestRate.rates) : "
+    "has(self.workload.load.sweep) && has(self.workload.load.sweep.points) ? self.workload.load.sweep.points : 1)"
 )
 """CEL, from the spec: `Load.points`."""
 
@@ -143,16 +234,23 @@ class Workload(SpecObject):
             field=".durationSeconds",
         ),
         Rule(
-            sentence="must be at least the highest of load.concurrency.levels, or so many users are never "
-            "busy at once: raise maxRequests, or use durationSeconds",
-            cel="!has(self.maxRequests) || !has(self.load.concurrency) || "
-            "self.load.concurrency.levels.all(level, level <= self.maxRequests)",
-            holds=lambda self: (
-                self.max_requests is None
-                or self.load.concurrency is None
-                or max(self.load.concurrency.levels) <= self.max_requests
-            ),
+            sentence="must be at least the highest number of users of load (the highest of concurrency.levels), or so "
+            "many are never busy at once: raise maxRequests, or use durationSeconds",
+            cel="!has(self.maxRequests) || ("
+            "(!has(self.load.concurrency) || self.load.concurrency.levels.all(level, level <= self.maxRequests)) && "
+            "(!has(self.load.throughput) || !has(self.load.throughput.maxConcurrency) || "
+            "self.load.throughput.maxConcurrency <= self.maxRequests) && "
+            "(!has(self.load.sweep) || !has(self.load.sweep.concurrency) || "
+            "self.load.sweep.concurrency.max <= self.maxRequests))",
+            holds=lambda self: self.max_requests is None or self.load.most_users <= self.max_requests,
             field=".maxRequests",
+        ),
+        Rule(
+            sentence="cannot go with load.sweep, whose loads differ from repeat to repeat: find the loads of interest by "
+            "a sweep, and repeat those with load.concurrency or load.requestRate",
+            cel="!has(self.repeats) || self.repeats.count == 1 || !has(self.load.sweep)",
+            holds=lambda self: self.repeats is None or self.repeats.count == 1 or self.load.sweep is None,
+            field=".repeats",
         ),
         Rule(
             sentence="has rows with messages, which need a chat API: set request.api to ChatCompletions or "

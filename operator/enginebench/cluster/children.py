@@ -253,6 +253,8 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if generator.calibrate else "",
         requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),
+        sweep=resolve.sweep(spec),
+        measured=create.measured,
         points_total=len(workload.points),
         **common,
     )

@@ -36,6 +36,7 @@ from enginebench.loadgen.thread import in_thread
 from enginebench.loadgen.verify import asked, resolved, verify
 from enginebench.results.loads import in_words
 from enginebench.results.messages import End, Failure, GeneratorLimit, Progress
+from enginebench.results.sweep import as_measured, at_load, placed
 
 STAY_SECONDS = 600
 """After the end the pod stays until it is told to go: so long its log can be read."""
@@ -178,11 +179,14 @@ class Program:
             interrupt=self._interrupt,
             say=self._say,
         )
-        users = max(map(burst_users, plan.points), default=0)
+        measured = list(plan.measured)
+        widest = [at_load(p, plan.sweep, plan.sweep.highest) for p in plan.points] if plan.sweep else plan.points
+        users = max(map(burst_users, widest), default=0)
         if users:
             self._say("WarmingUp", f"a burst of {in_words(users, None)}")
             await burst(site, users, Bodies(plan, address, rows, most=BURST_TOKENS))
-        for point in plan.points:
+        for planned in plan.points:
+            point = placed(planned, plan.sweep, measured)
             total = plan.points_total or len(plan.points)
             self._enter(
                 point, f"{in_words(point.concurrency, point.request_rate)}, load point {point.index + 1} of {total}"
@@ -193,6 +197,7 @@ class Program:
                 report = with_limit(report, self._carries)
                 self._speaker.say(report)
                 self._sent += 1
+                measured.append(as_measured(report))
             self._crew.raise_lost()
             if self._interrupt.is_set():
                 if self._sent < len(plan.points) or (report is not None and report.evidence.interrupted):

@@ -73,6 +73,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         index=point.index,
         repeat=point.repeat,
         concurrency=point.concurrency,
+        throughput=point.throughput,
         request_rate=point.request_rate,
         started_at=course.started_at,
         ended_at=course.ended_at,

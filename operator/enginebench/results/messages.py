@@ -179,6 +179,8 @@ class PointReport(Wire, frozen=True, kw_only=True):
     repeat: int = 0
     concurrency: int | None = None
     """Closed loop: users."""
+    throughput: bool = False
+    """As many requests as the engine takes were asked for, up to so many users."""
     request_rate: float | None = None
     """Open loop: requests a second, as scheduled."""
     started_at: float

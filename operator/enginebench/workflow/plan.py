@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from enginebench.api.loadplan import Measured
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.workflow.observed import Child, ReceivedPoint, Role
 
@@ -29,6 +30,8 @@ class Create:
     """ENGINE: require this nvidia.com/gpu.product (`SameProduct`)."""
     points: tuple[int, ...] = ()
     """LOAD_PLAN: indices of the points to measure."""
+    measured: tuple[Measured, ...] = ()
+    """LOAD_PLAN of a sweep: what earlier attempts have measured."""
     dataset_digest: str = ""
     """LOAD_PLAN: what the data set must be."""
 

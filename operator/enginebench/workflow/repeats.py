@@ -13,7 +13,7 @@ from enginebench.api.v1alpha1 import (
     RepeatsStatus,
 )
 from enginebench.results.intervals import Interval, of_latencies, of_rates
-from enginebench.workflow.rules.collect import short
+from enginebench.results.rounding import short
 from enginebench.workflow.verdicts import usable
 
 

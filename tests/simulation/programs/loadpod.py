@@ -29,6 +29,7 @@ from enginebench.results.messages import (
     RequestCounts,
     SpokenMessage,
 )
+from enginebench.results.sweep import as_measured, placed
 from tests.simulation.programs.engine import Server
 from tests.simulation.timeline import Terminated, Timeline
 
@@ -105,6 +106,8 @@ class LoadPod:
         self._random = random
         self._encoder = Encoder()
         self._points = 0
+        self._measured = list(plan.measured)
+        """What the loads of a sweep follow from."""
         self._window: Window | None = None
         """The point that is being measured."""
 
@@ -182,8 +185,8 @@ class LoadPod:
         self._stage("WarmingUp", "a burst")
         yield self._random.uniform(0.2, 2.0)
         self._around.measuring(True)
-        for number, point in enumerate(self._plan.points, 1):
-            yield from self._measure(point, number)
+        for number, planned in enumerate(self._plan.points, 1):
+            yield from self._measure(placed(planned, self._plan.sweep, self._measured), number)
         self._around.measuring(False)
 
     def _wait(self) -> Generator[float, None, Server]:
@@ -265,6 +268,7 @@ class LoadPod:
             index=point.index,
             repeat=point.repeat,
             concurrency=point.concurrency,
+            throughput=point.throughput,
             request_rate=point.request_rate,
             started_at=open_.began,
             ended_at=now,
@@ -288,6 +292,7 @@ class LoadPod:
             series=b"\x01" + self._random.randbytes(12),
         )
         self._points += 1
+        self._measured.append(as_measured(report))
         self._around.spoke(report, self._say(report))
 
     def _count(self, server: Server | None, point: PointPlan, window: float) -> RequestCounts:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enginebench.api import resolve
-from enginebench.api.loadplan import PointPlan
+from enginebench.api.loadplan import PointPlan, SweepPlan
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from tests.support.badspecs import base
 from tests.support.documents import path_of, put
@@ -94,6 +94,21 @@ def test_workload_where_nothing_is_said() -> None:
         60,
         None,
     )
+
+
+def test_throughput_is_one_load_point_of_many_users() -> None:
+    load = resolve.resolve_workload(spec(workload__load={"throughput": {}}))
+    assert load.points == (PointPlan(index=0, concurrency=512, throughput=True),)
+
+
+def test_a_sweep_has_points_without_a_load() -> None:
+    said = spec(workload__load={"sweep": {"points": 3, "concurrency": {"max": 64}}})
+    assert resolve.points(said) == (PointPlan(index=0), PointPlan(index=1), PointPlan(index=2))
+    assert resolve.sweep(said) == SweepPlan(of="concurrency", lowest=1, highest=64)
+    rates = spec(workload__load={"sweep": {"requestRate": {"min": "0.5", "max": "64", "arrival": "Constant"}}})
+    assert len(resolve.points(rates)) == 8
+    assert resolve.sweep(rates) == SweepPlan(of="requestRate", lowest=0.5, highest=64.0, arrival="Constant")
+    assert resolve.sweep(spec()) is None
 
 
 def test_rates_are_load_points() -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, PointPlan
+from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, Measured, PointPlan, SweepPlan
 from enginebench.results.frames import Decoder, Spoken, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, PointReport, Progress
 from tests.support.engine import Behaviour, Engine, serving
@@ -111,6 +111,22 @@ async def test_a_plan_from_its_data_set_to_its_end(tmp_path: Path) -> None:
     assert {"Waiting", "Verifying", "WarmingUp", "Loading", "Draining"} == set(stages)
     words = {p.message for p in pod.all(Progress) if p.stage == "Loading"}
     assert words == {"2 users, load point 1 of 2", "4 users, load point 2 of 2"}
+
+
+async def test_a_sweep_goes_on_where_an_earlier_pod_left_it(tmp_path: Path) -> None:
+    sweep = SweepPlan(of="concurrency", lowest=1, highest=9)
+    before = (Measured(load=1, output_tokens_per_second=100.0),)
+    rest = (PointPlan(index=1), PointPlan(index=2))
+    async with serving(Engine()) as engine:
+        what = plan(engine.url, sweep=sweep, measured=before, points=rest, points_total=3)
+        async with running(what, tmp_path) as pod:
+            end = await pod.until(End)
+            assert await pod.stop() == 0
+    assert end.points == 2
+    assert [(report.index, report.concurrency) for report in pod.all(PointReport)] == [(1, 9), (2, 3)]
+    messages = [progress.message for progress in pod.all(Progress)]
+    assert "a burst of 9 users" in messages
+    assert "3 users, load point 3 of 3" in messages
 
 
 async def test_sigterm_in_a_point_closes_it_as_interrupted_and_writes_it(tmp_path: Path) -> None:

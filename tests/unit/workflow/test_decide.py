@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from enginebench.api import conditions as c
+from enginebench.api.loadplan import Measured
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.results.messages import Censored, Evidence, Figure, RequestCounts
 from enginebench.workflow.decide import decide
@@ -179,6 +180,17 @@ def test_suspend_frees_the_gpu_and_resume_measures_only_what_is_missing() -> Non
     _, plan = step(replace(seen, spec=spec()), 200)
     begun = [a for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD_PLAN]
     assert [(a.attempt, a.points) for a in begun] == [(2, (1,))]
+
+
+def test_a_sweep_that_goes_on_is_told_what_was_measured() -> None:
+    swept = spec().workload.document() | {"load": {"sweep": {"points": 3, "concurrency": {"max": 64}}}}
+    seen = replace(measured(), spec=spec(suspend=True, workload=swept))
+    seen, _ = step(seen, 20)
+    seen, _ = step(replace(seen, pods=()), 60)
+    _, plan = step(replace(seen, spec=spec(workload=swept), children=(), pods=()), 100)
+    [begun] = [a for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD_PLAN]
+    assert begun.points == (1, 2)
+    assert begun.measured == (Measured(load=1, output_tokens_per_second=1000.0),)
 
 
 def test_the_deadline_does_not_tick_while_suspended() -> None:

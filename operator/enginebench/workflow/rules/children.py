@@ -1,6 +1,7 @@
 """Which children there should be: what to create for the open attempt, what to delete of an ended one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
@@ -22,15 +23,7 @@ def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator
     there = {c.role for c in seen.children if c.target == create.target and c.attempt == create.attempt}
     for role in roles:
         if role not in there:
-            yield Create(
-                role=role,
-                target=create.target,
-                attempt=create.attempt,
-                node=create.node,
-                gpu_product=create.gpu_product,
-                points=create.points,
-                dataset_digest=create.dataset_digest,
-            )
+            yield replace(create, role=role)
 
 
 def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:

@@ -12,6 +12,7 @@ from enginebench.api.v1alpha1 import (
     PointStatus,
 )
 from enginebench.results.messages import Censored, Figure, PointReport
+from enginebench.results.rounding import short
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
 from enginebench.workflow.problem import AGAIN
@@ -115,7 +116,11 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         attempt=attempt,
         index=index,
         repeat=report.repeat if repeated else None,
-        load=PointLoad(concurrency=report.concurrency, request_rate=report.request_rate),
+        load=PointLoad(
+            concurrency=report.concurrency,
+            throughput=report.throughput or None,
+            request_rate=report.request_rate,
+        ),
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
         message=_message(verdict, report) if detailed or report.requests_error else None,
@@ -160,8 +165,3 @@ def _value(value: float | Censored | None) -> float | AtLeast | None:
     if isinstance(value, Censored):
         return AtLeast(at_least=short(value.at_least))
     return None if value is None else short(value)
-
-
-def short(value: float) -> float:
-    """Five significant digits: finer than any histogram, and 512 points fit into the status."""
-    return float(f"{value:.5g}")

@@ -1,0 +1,42 @@
+"""Loads other than users, on a simulated engine: a request rate that it can and one that it cannot take, and a sweep."""
+
+from itertools import pairwise
+
+import pytest
+import yaml
+
+from tests.cluster.test_runs import EXAMPLES
+from tests.support.cluster import SUCCESS, Namespace, outcome
+from tests.support.runs import benchmark, simulated
+
+
+def test_request_rates(namespace: Namespace) -> None:
+    """About 40 requests a second are the most that this engine answers: 4 slots of 0.1 s each."""
+    load = {"requestRate": {"rates": ["10", "80"], "arrival": "Constant"}}
+    engine = simulated(slots=4, decodeStepMicroseconds=6000, decodeStepMicrosecondsPerSequence=0, maxQueue=10000)
+    namespace.apply(benchmark("rates", engine, seconds=10, workload={"load": load}))
+    status = namespace.wait_finished("rates", within=180)
+    assert outcome(status) == SUCCESS
+    calm, flooded = status["points"]
+    assert (calm["load"], flooded["load"]) == ({"requestRate": 10}, {"requestRate": 80})
+    assert calm["requestsPerSecond"] == pytest.approx(10, rel=0.1)
+    assert "Overloaded" not in calm.get("reasons", [])
+    assert flooded["requestsPerSecond"] < 60
+    assert "Overloaded" in flooded["reasons"], flooded
+    assert flooded["ttftMilliseconds"]["p50"] > 10 * calm["ttftMilliseconds"]["p50"]
+    assert "at 80 requests/s" in status["summary"]["text"]
+
+
+def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> None:
+    run = yaml.safe_load((EXAMPLES / "sweep.yaml").read_text())
+    run["spec"]["workload"] |= {"durationSeconds": 3, "rampSeconds": 0}
+    namespace.apply(run)
+    status = namespace.wait_finished("sweep", within=240)
+    assert outcome(status) == SUCCESS
+    levels = [point["load"]["concurrency"] for point in status["points"]]
+    assert levels[:3] == [1, 256, 16]
+    assert len(set(levels)) == 8
+    slots = run["spec"]["targets"][0]["simulated"]["slots"]
+    nearest = min(high / low for low, high in pairwise(sorted(levels)) if low <= slots <= high)
+    assert nearest < 2.1
+    assert status["targets"][0]["peak"]["concurrency"] in range(slots // 2, 3 * slots)
