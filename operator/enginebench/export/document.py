@@ -74,4 +74,9 @@ def _distribution(data: bytes) -> Mapping[str, Any]:
 
 
 def _series(report: PointReport) -> JsonObject | None:
-    return msgspec.to_builtins(series.decode(report.series)) if report.series else None
+    """The columns, and `tokens`: those that arrived, as far as events tell."""
+    if not report.series:
+        return None
+    decoded = series.decode(report.series)
+    columns: JsonObject = msgspec.to_builtins(decoded)
+    return columns | {"tokens": [round(events * decoded.tokens_per_event) for events in decoded.events]}

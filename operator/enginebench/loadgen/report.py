@@ -159,7 +159,8 @@ def _within(
     report = msgspec.structs.replace(report, histograms=packed)
     while packed and _wire_bytes(report) > most_bytes:  # the report holds this very dict
         del packed[max(packed, key=lambda name: len(packed[name]))]
-    data = series.fit(span, lambda s: _wire_bytes(msgspec.structs.replace(report, series=s)) <= most_bytes)
+    per_event = report.evidence.tokens_per_event or 1.0
+    data = series.fit(span, per_event, lambda s: _wire_bytes(msgspec.structs.replace(report, series=s)) <= most_bytes)
     return msgspec.structs.replace(report, series=data)
 
 

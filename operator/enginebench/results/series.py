@@ -28,6 +28,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     errored: list[int]
     events: list[int]
     """Content events that arrived."""
+    tokens_per_event: float = 1.0
+    """Mean over the point: times `events` it gives the tokens that arrived."""
     ttft_p50: list[float | None]
     """Median, milliseconds, of those whose first content came in the step."""
     itl_p50: list[float | None]
@@ -83,7 +85,7 @@ def seconds(records: Iterable[RequestRecord], ticks: Sequence[Tick], window: Win
     return span
 
 
-def coarsen(span: Sequence[Second], step: int) -> Series:
+def coarsen(span: Sequence[Second], step: int, tokens_per_event: float = 1.0) -> Series:
     """The series with `step` seconds an entry."""
     groups = [span[at : at + step] for at in range(0, len(span), step)]
     return Series(
@@ -93,16 +95,17 @@ def coarsen(span: Sequence[Second], step: int) -> Series:
         finished=[sum(s.finished for s in group) for group in groups],
         errored=[sum(s.errored for s in group) for group in groups],
         events=[sum(s.events for s in group) for group in groups],
+        tokens_per_event=tokens_per_event,
         ttft_p50=[_median([v for s in group for v in s.ttfts]) for group in groups],
         itl_p50=[_median([v for s in group for v in s.itls]) for group in groups],
     )
 
 
-def fit(span: Sequence[Second], fits: Callable[[bytes], bool]) -> bytes:
+def fit(span: Sequence[Second], tokens_per_event: float, fits: Callable[[bytes], bool]) -> bytes:
     """The finest series that `fits`, as bytes; empty where not even a single entry does."""
     step = 1
     while span:
-        data = encode(coarsen(span, step))
+        data = encode(coarsen(span, step, tokens_per_event))
         if fits(data):
             return data
         if step >= len(span):

@@ -52,7 +52,7 @@ def report(index: int, **changes: Any) -> PointReport:
         "request_latency": figure,
         "evidence": Evidence(),
         "histograms": {"itl": histogram(10, 10, 20).to_bytes()},
-        "series": series.encode(series.coarsen([Second(in_flight=4, events=7)], 1)),
+        "series": series.encode(series.coarsen([Second(in_flight=4, events=7)], 1, 2.0)),
     }
     return PointReport(**{**members, **changes})
 
@@ -142,6 +142,7 @@ def test_json_has_everything(run: Run) -> None:
     assert (ten[2], twenty[2]) == (2, 1)
     assert first["series"]["inFlight"] == [4]
     assert first["series"]["events"] == [7]
+    assert first["series"]["tokens"] == [14]
 
 
 def test_what_is_no_histogram_is_handed_on(run: Run) -> None:

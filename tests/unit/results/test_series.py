@@ -65,7 +65,7 @@ def test_a_coarser_step_adds_up_and_takes_the_median_anew() -> None:
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=300), st.integers(60, 3000))
 def test_the_step_doubles_until_it_fits_and_nothing_is_lost(events: list[int], budget: int) -> None:
     span = [Second(events=n, ttfts=[n * MS]) for n in events]
-    data = series.fit(span, lambda d: len(d) <= budget)
+    data = series.fit(span, 1.0, lambda d: len(d) <= budget)
     if not data:
         assert len(series.encode(series.coarsen(span, 512))) > budget
         return
@@ -76,7 +76,7 @@ def test_the_step_doubles_until_it_fits_and_nothing_is_lost(events: list[int], b
 
 
 def test_an_empty_window_has_an_empty_series() -> None:
-    assert series.fit([], lambda _: True) == b""
+    assert series.fit([], 1.0, lambda _: True) == b""
 
 
 def test_another_format_and_noise_are_refused() -> None:
