@@ -39,6 +39,9 @@ CALIBRATION_ENGINE = (
 )
 """Arguments of the simulated engine: every stream gets a token every 10 ms, however many there are."""
 
+IDLE_SECONDS = 30
+"""Before the burst and before each load point: so long it is waited until the engine is idle."""
+
 
 RESULTS_FOLDER = "/results"
 """Where the volume for every request is mounted."""
@@ -193,6 +196,7 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     max_requests: int | None = None
     ramp_seconds: int = 10
     warmup_max_seconds: int = 120
+    idle_seconds: int = IDLE_SECONDS
     seed: int = 0
     """The data set's: seeds the order of the rows and the prompt salts, the same for all targets of a run."""
     model_download_seconds: int = 7200

@@ -17,7 +17,7 @@ from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, PointPlan, SweepPlan
+from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, SweepPlan
 from enginebench.api.pods import ModelCache, PodSettings, Toleration
 from enginebench.api.quantity import exceeds
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
@@ -248,7 +248,7 @@ def repeats(spec: BenchmarkRunSpec) -> Repeats:
 def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
     """No load point takes longer, whatever the engine does; None: only its requests bound it.
 
-    Burst and warm-up, each bounded; the window; a drain of at most 30 s or twice the median latency, which no request
+    Twice a wait until the engine is idle; burst and warm-up, each bounded; the window; a drain of at most 30 s or twice the median latency, which no request
     that began at the point's start can exceed.
     """
     workload = spec.workload
@@ -256,7 +256,7 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
         return None
     warmup = (workload.warmup or Warmup()).max_seconds
     until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
-    return warmup + until_closed + max(30, 2 * until_closed)
+    return 2 * IDLE_SECONDS + warmup + until_closed + max(30, 2 * until_closed)
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:

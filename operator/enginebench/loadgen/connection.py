@@ -22,6 +22,7 @@ from enginebench.results.record import RequestRecord
 CONNECT_SECONDS = 10.0
 MAX_ERROR_BODY_BYTES = 8192
 MAX_ERROR_TEXT = 200
+NO_CONTENT = "the response had no content"
 MAX_WORD = 256
 """Of a finish reason as the server gives it: it goes into the report."""
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -228,7 +229,7 @@ class Connection(asyncio.Protocol):
         if self._error:
             return self._error
         if not record.events:
-            return "the response had no content"
+            return NO_CONTENT
         if not self._finish_reason:
             return "the response ended without a finish reason"
         return ""

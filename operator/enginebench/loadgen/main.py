@@ -28,6 +28,7 @@ from enginebench.loadgen.channel import Channel
 from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.follower import Follower
+from enginebench.loadgen.idle import Idle
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, burst_users, measure
 from enginebench.loadgen.processes import Processes, fork
 from enginebench.loadgen.routes import ROUTES
@@ -178,11 +179,14 @@ class Program:
             engine_start=ProcessStart(address),
             interrupt=self._interrupt,
             say=self._say,
+            idle=Idle(plan, address, where, Bodies(plan, address, rows, most=1), self._interrupt),
         )
         measured = list(plan.measured)
         widest = [at_load(p, plan.sweep, plan.sweep.highest) for p in plan.points] if plan.sweep else plan.points
         users = max(map(burst_users, widest), default=0)
         if users:
+            self._say("WarmingUp", "waiting until the engine is idle")
+            await site.idle()
             self._say("WarmingUp", f"a burst of {in_words(users, None)}")
             await burst(site, users, Bodies(plan, address, rows, most=BURST_TOKENS))
         for planned in plan.points:

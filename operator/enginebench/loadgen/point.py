@@ -38,6 +38,10 @@ Say = Callable[[str, str], None]
 """(stage, message) → progress."""
 
 
+async def _nobody_asks() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where and how a plan's points are measured."""
@@ -52,6 +56,8 @@ class Site:
     say: Say
     crew: Crew = field(default_factory=Crew)
     """Who carries the load besides this process."""
+    idle: Callable[[], Awaitable[str]] = _nobody_asks
+    """Waits until the engine is idle; what it was still busy with when that took too long."""
 
 
 def load_of(
@@ -110,6 +116,7 @@ async def burst(site: Site, users: int, bodies: Bodies) -> None:
 async def measure(site: Site, point: PointPlan) -> PointReport | None:
     """The point's report; None if it was interrupted before its window opened."""
     plan, loop = site.plan, asyncio.get_running_loop()
+    busy_with = await site.idle()
     load = shared(site, point)
     started_at, engine_before = time(), await site.engine_start()
     await load.connect()
@@ -139,6 +146,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         drain_bound_reached=not drained and not interrupted and not load.lost_shards,
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
+        engine_busy_with=busy_with,
         prompts_repeated=load.prompts_repeated,
         request=site.bodies.described,
     )

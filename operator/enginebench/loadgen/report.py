@@ -38,6 +38,7 @@ class Course:
     drain_bound_reached: bool = False
     engine_start_before: float | None = None
     engine_start_after: float | None = None
+    engine_busy_with: str = ""
     prompts_repeated: float = 0.0
     request: RequestBody | None = None
 
@@ -124,6 +125,7 @@ def _evidence(
         ),
         engine_start_before=course.engine_start_before,
         engine_start_after=course.engine_start_after,
+        engine_busy_with=course.engine_busy_with,
         warmup_bound_reached=course.warmup_bound_reached,
         drain_bound_reached=course.drain_bound_reached,
         replayed=seen.replayed,

@@ -177,7 +177,7 @@ async def _completion(
     why = ""
     for _ in range(TRIES):
         record = RequestRecord(start=0, tracked=False)
-        once = _Once()
+        once = Once()
         try:
             connection = await connect(where, ROUTES[plan.request.api], once)
         except (OSError, TimeoutError) as error:
@@ -215,7 +215,7 @@ async def _completion(
     )
 
 
-class _Once:
+class Once:
     """Listens to one request."""
 
     def __init__(self) -> None:

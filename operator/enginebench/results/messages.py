@@ -120,6 +120,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     engine_start_before: float | None = None
     engine_start_after: float | None = None
     """process_start_time_seconds of the engine around the point, where it has /metrics."""
+    engine_busy_with: str = ""
+    """Before the point, when the wait for it to become idle had reached its bound; empty: it was idle."""
     warmup_bound_reached: bool = False
     drain_bound_reached: bool = False
     replayed: int = 0

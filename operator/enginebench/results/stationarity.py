@@ -16,7 +16,6 @@ here.
 from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
-from statistics import fmean, variance
 
 from enginebench.results.figures import kaplan_meier, ttft
 from enginebench.results.messages import Drift
@@ -41,11 +40,11 @@ def token_rate_drift(seen: Seen) -> Drift | None:
     until = [0, *counted]
     rates = [(until[b] - until[a]) / (b - a) for a, b in pairwise(cuts)]
     first, last = rates[: BATCHES // 2], rates[BATCHES // 2 :]
-    mean = fmean(rates)
+    mean = _mean(rates)
     if not mean:
         return None
-    change = fmean(last) - fmean(first)
-    error = sqrt((variance(first) + variance(last)) / 2 * 2 / len(first))
+    change = _mean(last) - _mean(first)
+    error = sqrt((_squares(first) + _squares(last)) / (BATCHES - 2) * 2 / len(first))
     return Drift(change=change / mean, t=_t(change, error))
 
 
@@ -59,12 +58,22 @@ def ttft_drift(records: Sequence[RequestRecord]) -> Drift | None:
         if not isinstance(median, int):
             return None
         medians.append(median)
-    mean, middle = fmean(medians), (BATCHES - 1) / 2
+    mean, middle = _mean(medians), (BATCHES - 1) / 2
     spread = sum((i - middle) ** 2 for i in range(BATCHES))
     slope = sum((i - middle) * (value - mean) for i, value in enumerate(medians)) / spread
     rest = sum((value - mean - slope * (i - middle)) ** 2 for i, value in enumerate(medians))
     error = sqrt(rest / (BATCHES - 2) / spread)
     return Drift(change=slope * (BATCHES - 1) / mean, t=_t(slope, error)) if mean else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _squares(values: Sequence[float]) -> float:
+    """Of the distances from the mean, summed."""
+    mean = _mean(values)
+    return sum((value - mean) ** 2 for value in values)
 
 
 def _t(value: float, error: float) -> float:

@@ -115,6 +115,11 @@ def _load_pod_lost(case: Case) -> str:
     return f"{lost} of the load generator's processes went away: their share of the load is missing" if lost else ""
 
 
+def _engine_not_idle(case: Case) -> str:
+    busy_with = case.report.evidence.engine_busy_with
+    return f"the engine was not idle when the point began: {busy_with}" if busy_with else ""
+
+
 def _interrupted(case: Case) -> str:
     return "the point was closed before its time" if case.report.evidence.interrupted else ""
 
@@ -182,6 +187,7 @@ INVALID: dict[str, Reason] = {
 
 LIMITED: dict[str, Reason] = {
     "Interrupted": _interrupted,
+    "EngineNotIdle": _engine_not_idle,
     "Overloaded": _overloaded,
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,

@@ -22,6 +22,7 @@ def plan(url: str = "http://127.0.0.1:1", *, api: Any = "ChatCompletions", **cha
         "duration_seconds": 1,
         "ramp_seconds": 0,
         "warmup_max_seconds": 5,
+        "idle_seconds": 1,
         "startup_seconds": 5,
         "model_download_seconds": 5,
     }

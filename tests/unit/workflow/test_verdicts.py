@@ -48,6 +48,7 @@ def delivered(scheduled: int, sent: int, *, growth: float | None = None) -> Evid
             "Limited",
             ("TooFewSamples",),
         ),
+        ({"evidence": Evidence(engine_busy_with="3 requests running")}, "Limited", ("EngineNotIdle",)),
         ({"evidence": Evidence(prompts_repeated=0.5)}, "Limited", ("CacheInfluenced",)),
         ({"evidence": Evidence(tokens_per_event=1.05)}, "Valid", ()),
         ({"evidence": Evidence(tokens_per_event=1.06)}, "Valid", ("MultiTokenEvents",)),
