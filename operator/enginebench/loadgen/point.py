@@ -26,7 +26,7 @@ from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.results.messages import PointReport
 
-MIN_DRAIN_SECONDS = 30.0
+MIN_DRAIN_SECONDS, DRAIN_MEDIANS = 30.0, 2
 STALL_SECONDS = 300.0
 """A window that only `maxRequests` would close is closed when no request has ended for so long."""
 BURST_TOKENS = 16
@@ -203,7 +203,7 @@ def _drain_seconds(load: SharedLoad) -> float:
     """The greater of 30 s and twice the median latency of what has finished in the window."""
     latencies = sorted(record.end - record.start for record in load.records if record.outcome == "succeeded")
     median = latencies[len(latencies) // 2] / 1e9 if latencies else 0.0
-    return max(MIN_DRAIN_SECONDS, 2 * median)
+    return max(MIN_DRAIN_SECONDS, DRAIN_MEDIANS * median)
 
 
 @contextmanager

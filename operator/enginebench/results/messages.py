@@ -83,7 +83,7 @@ class Drift(Wire, frozen=True, kw_only=True):
     change: float
     """From its beginning to its end, relative to the mean."""
     t: float
-    """Student's t of that change with 8 degrees of freedom, at most 1e6."""
+    """Student's t with 8 degrees of freedom, at most 1e6: `results.stationarity` says of what."""
 
 
 class RequestCounts(Wire, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """Whether a point was the same from its beginning to its end: drifts of token rate and TTFT over ten batches.
 
 - **Token rate**: the window is cut into ten batches of whole seconds, as equal as can be. The change from the mean
-  rate of the first five to that of the last five, relative to the mean of all, with Student's t of two samples of
-  five (pooled variance, 8 degrees of freedom).
+  rate of the first five to that of the last five, relative to the mean of all; with the largest of Student's t of
+  two samples (pooled variance, 8 degrees of freedom) over all cuts that leave at least two batches on either side:
+  what changes at once seldom does so in the middle.
 - **TTFT**: the requests started in the window, in order, are cut into ten batches as equal as can be. A straight line
   is laid through their medians by least squares: its change from the first batch to the last one, relative to the mean
   of the medians, with Student's t of its slope (8 degrees of freedom). A batch's median is Kaplan-Meier's; where
@@ -23,6 +24,7 @@ from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 
 BATCHES = 10
+CUTS = range(2, BATCHES - 1)
 MOST_T = 1e6
 """What has no noise at all has no finite t."""
 _WHOLE = 0.9
@@ -44,8 +46,7 @@ def token_rate_drift(seen: Seen) -> Drift | None:
     if not mean:
         return None
     change = _mean(last) - _mean(first)
-    error = sqrt((_squares(first) + _squares(last)) / (BATCHES - 2) * 2 / len(first))
-    return Drift(change=change / mean, t=_t(change, error))
+    return Drift(change=change / mean, t=max((_of_two(rates[:k], rates[k:]) for k in CUTS), key=abs))
 
 
 def ttft_drift(records: Sequence[RequestRecord]) -> Drift | None:
@@ -74,6 +75,12 @@ def _squares(values: Sequence[float]) -> float:
     """Of the distances from the mean, summed."""
     mean = _mean(values)
     return sum((value - mean) ** 2 for value in values)
+
+
+def _of_two(one: Sequence[float], other: Sequence[float]) -> float:
+    """Student's t of two samples, BATCHES together."""
+    variance = (_squares(one) + _squares(other)) / (BATCHES - 2)
+    return _t(_mean(other) - _mean(one), sqrt(variance * (1 / len(one) + 1 / len(other))))
 
 
 def _t(value: float, error: float) -> float:

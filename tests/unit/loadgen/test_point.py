@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from enginebench.api.loadplan import LoadPlan, PointPlan
+from enginebench.api.loadplan import PointPlan
 from enginebench.loadgen import closed_loop, point
 from enginebench.loadgen.address import parse
-from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.dataset import read
-from enginebench.loadgen.point import Site, burst, burst_users, measure
-from enginebench.loadgen.verify import resolved
+from enginebench.loadgen.point import burst, burst_users, measure
 from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
@@ -23,29 +21,9 @@ from enginebench.results.messages import Censored, PointReport
 from enginebench.results.series import decode
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
+from tests.unit.loadgen.points import measured, site_of
 
 ROUTES = ("ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate")
-
-
-async def site_of(what: LoadPlan) -> Site:
-    rows, _ = read(what.dataset, chat=True)
-    address = parse(what.url)
-    return Site(
-        plan=what,
-        address=await resolved(address),
-        bodies=Bodies(what, address, rows),
-        engine_start=ProcessStart(address),
-        interrupt=asyncio.Event(),
-        say=lambda _stage, _message: None,
-    )
-
-
-async def measured(engine: Engine, users: int = 2, **changes: Any) -> PointReport:
-    """One point against the engine."""
-    async with serving(engine):
-        report = await measure(await site_of(plan(engine.url, **changes)), PointPlan(index=0, concurrency=users))
-    assert report is not None
-    return report
 
 
 def steady(**changes: Any) -> Callable[[int], Behaviour]:

@@ -13,7 +13,7 @@ from enginebench.results.record import RequestRecord, Window
 from enginebench.results.seen import Seen
 from enginebench.results.series import SECOND, Tick
 from enginebench.results.stationarity import MOST_T, token_rate_drift, ttft_drift
-from enginebench.workflow.reasons import SIGNIFICANT_T, TOKEN_RATE_CHANGE, TTFT_CHANGE
+from enginebench.workflow.reasons import TOKEN_RATE_CHANGE, TOKEN_RATE_T, TTFT_CHANGE, TTFT_T
 
 
 def seen(rates: Sequence[int], seconds: float | None = None) -> Seen:
@@ -30,16 +30,18 @@ def requests(ttfts: Sequence[int]) -> list[RequestRecord]:
     ]
 
 
-def matters(drift: Drift | None, most: float) -> bool:
-    return drift is not None and abs(drift.change) > most and abs(drift.t) > SIGNIFICANT_T
+def matters(drift: Drift | None, most: float, significant: float) -> bool:
+    return drift is not None and abs(drift.change) > most and abs(drift.t) > significant
 
 
-def test_the_token_rate_is_compared_by_students_t_of_both_halves() -> None:
-    rates = [100, 104, 98, 103, 101, 110, 113, 108, 115, 109]
+def test_the_token_rate_is_compared_by_the_largest_of_students_t_over_all_cuts() -> None:
+    rates = [100, 104, 98, 113, 101, 110, 113, 108, 115, 109]
     drift = token_rate_drift(seen(rates))
     assert drift is not None
-    assert drift.change == pytest.approx(49 / 5 / 106.1)
-    assert drift.t == pytest.approx(stats.ttest_ind(rates[5:], rates[:5]).statistic)
+    assert drift.change == pytest.approx((555 - 516) / 5 / 107.1)
+    cuts = [stats.ttest_ind(rates[k:], rates[:k]).statistic for k in range(2, 9)]
+    assert drift.t == pytest.approx(max(cuts, key=abs))
+    assert drift.t != pytest.approx(cuts[3])  # it is not the cut in the middle
 
 
 def test_batches_are_whole_seconds_as_equal_as_can_be() -> None:
@@ -74,7 +76,7 @@ def test_the_slope_of_ttft_is_that_of_least_squares_through_the_medians_of_batch
     assert drift is not None
     assert drift.change == pytest.approx(9 * found.slope / (sum(medians) / 10))
     assert drift.t == pytest.approx(found.slope / found.stderr)
-    assert matters(drift, TTFT_CHANGE)
+    assert matters(drift, TTFT_CHANGE, TTFT_T)
 
 
 def test_the_order_is_that_of_the_starts() -> None:
@@ -94,9 +96,11 @@ def test_a_batch_whose_median_was_not_reached_ends_the_question() -> None:
 def test_a_queue_that_grows_and_an_engine_that_slows_down_are_seen() -> None:
     random = Random(2)  # noqa: S311  # a test's noise
     queue = requests([round(50e6 + 1e6 * n * random.uniform(0.5, 1.5)) for n in range(300)])
-    assert matters(ttft_drift(queue), TTFT_CHANGE)
+    assert matters(ttft_drift(queue), TTFT_CHANGE, TTFT_T)
     slower = [round(random.gauss(1000 if second < 30 else 950, 10)) for second in range(60)]
-    assert matters(token_rate_drift(seen(slower)), TOKEN_RATE_CHANGE)
+    assert matters(token_rate_drift(seen(slower)), TOKEN_RATE_CHANGE, TOKEN_RATE_T)
+    late = [round(random.gauss(1000 if second < 45 else 800, 10)) for second in range(60)]
+    assert matters(token_rate_drift(seen(late)), TOKEN_RATE_CHANGE, TOKEN_RATE_T)
 
 
 def test_noise_alone_is_none() -> None:
@@ -106,7 +110,9 @@ def test_noise_alone_is_none() -> None:
         drift = token_rate_drift(seen([max(0, round(random.gauss(1000, 180))) for _ in range(20)]))
         assert drift is not None
         broken += abs(drift.change) > TOKEN_RATE_CHANGE
-        alarms += matters(drift, TOKEN_RATE_CHANGE)
-        alarms += matters(ttft_drift(requests([round(random.expovariate(1e-6)) for _ in range(300)])), TTFT_CHANGE)
+        alarms += matters(drift, TOKEN_RATE_CHANGE, TOKEN_RATE_T)
+        alarms += matters(
+            ttft_drift(requests([round(random.expovariate(1e-6)) for _ in range(300)])), TTFT_CHANGE, TTFT_T
+        )
     assert broken > 150
     assert alarms <= 3  # 0.1 % of 600 tests

@@ -1,0 +1,85 @@
+"""Load generator and simulated engine as processes of their own, and a point whose course a test disturbs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from enginebench.api import loadplan
+from enginebench.api.loadplan import LoadPlan
+from enginebench.results.frames import Decoder
+from enginebench.results.messages import End, PointReport, Progress
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "operator")}
+Process = subprocess.Popen[bytes]
+
+
+@cache
+def realtime() -> tuple[str, ...]:
+    """A command's prefix that keeps other work of this machine from it; empty where that is not allowed."""
+    chrt = shutil.which("chrt")
+    if chrt is None or subprocess.run([chrt, "-r", "5", "true"], check=False, capture_output=True).returncode:
+        return ()
+    return (chrt, "-r", "5")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "enginebench", *arguments]
+
+
+@contextmanager
+def engine(*, port: int = 0, prefix: Sequence[str] = (), **settings: int) -> Iterator[tuple[Process, str]]:
+    """A simulated vLLM and its URL; 10 ms a step and nothing else that takes time, unless `settings` say so."""
+    flags = {"slots": 256, "prefill_microseconds_per_token": 0, "decode_step_microseconds": 10_000}
+    flags |= {"decode_step_microseconds_per_sequence": 0} | settings
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    called = command("simulate", "--api", "vLLM", "--model", "tiny", "--port", str(port), *arguments)
+    with subprocess.Popen([*prefix, *called], env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            found = re.search(rb"port (\d+)", process.stderr.readline())
+            assert found is not None
+            yield process, f"http://127.0.0.1:{found[1].decode()}"
+        finally:
+            process.kill()
+
+
+def measured(
+    plan: LoadPlan,
+    folder: Path,
+    *,
+    disturb: Callable[[Process], None] = lambda _: None,
+    after: float = 1.0,
+    prefix: Sequence[str] = (),
+) -> PointReport:
+    """The only point of the plan; `disturb` is called so many seconds after its window has opened."""
+    file, decoder, report = folder / "plan.json", Decoder(), None
+    file.write_bytes(loadplan.encode(plan))
+    timer: threading.Timer | None = None
+    with subprocess.Popen(
+        [*prefix, *command("loadgen", "--plan", str(file))], env=ENVIRONMENT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                spoken = decoder.feed(line)
+                match spoken.message if spoken is not None else None:
+                    case Progress(stage="Loading") if timer is None:
+                        timer = threading.Timer(after, disturb, (process,))
+                        timer.start()
+                    case PointReport() as said:
+                        report = said
+                    case End():
+                        break
+        finally:
+            process.kill()
+    if timer is not None:
+        timer.join()
+    assert report is not None
+    return report

@@ -1,0 +1,148 @@
+"""Each reason brought about for real: processes that are stopped, throttled or restarted, engines that misbehave."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enginebench.api.loadplan import DatasetPlan, PointPlan
+from enginebench.loadgen.point import measure
+from enginebench.workflow.verdicts import Verdict, judge_point
+from tests.support.engine import Behaviour, Engine, serving
+from tests.unit.loadgen.plans import plan, prompts
+from tests.unit.loadgen.points import measured, site_of
+from tests.unit.validity import pods
+from tests.unit.validity.pods import Process
+
+CGROUPS = Path("/sys/fs/cgroup")
+NAME = "enginebench-validity-test"
+
+
+def four_users(url: str, **changes: Any) -> Any:
+    """Answers of ten tokens, for four seconds."""
+    return plan(url, api="Completions", points=(PointPlan(index=0, concurrency=4),), duration_seconds=4, **changes)
+
+
+def test_a_load_generator_that_was_stopped_for_a_second_knows_it(tmp_path: Path) -> None:
+    def stop(process: Process) -> None:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGCONT)
+
+    with pods.engine() as (_, url):
+        report = pods.measured(four_users(url), tmp_path, disturb=stop)
+    verdict, lag = judge_point(report), report.evidence.own_lag
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
+    assert " TTFT of " in verdict.message
+    assert lag is not None
+    assert isinstance(lag.p90, float)
+    assert lag.p90 > 400  # a fourth of the window: lags from a second down to nothing
+    assert lag.count > 400  # not one sample for the whole second
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A cgroup of the cpu controller of our own."""
+    top = CGROUPS / "cpu" if (CGROUPS / "cpu").is_dir() else CGROUPS
+    group = top / NAME
+    try:
+        group.mkdir(exist_ok=True)
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    if not any((group / name).exists() for name in ("cpu.cfs_quota_us", "cpu.max")):
+        group.rmdir()
+        pytest.skip("the cpu controller is not to be had for a cgroup of our own")
+    yield group
+    for _ in range(50):
+        if not (group / "cgroup.procs").read_text():
+            break
+        time.sleep(0.1)
+    group.rmdir()
+
+
+def limit(group: Path, milliseconds: int) -> None:
+    """Of every 100 ms, all processes of the cgroup together."""
+    if (group / "cpu.max").exists():
+        (group / "cpu.max").write_text(f"{1000 * milliseconds} 100000")
+    else:
+        (group / "cpu.cfs_quota_us").write_text(str(1000 * milliseconds))
+
+
+def test_a_load_generator_that_its_cpu_limit_held_up_knows_it(cgroup: Path, tmp_path: Path) -> None:
+    enter = ("sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh")
+    with pods.engine() as (_, url):
+        what = four_users(url)
+        report = pods.measured(what, tmp_path, prefix=enter, disturb=lambda _: limit(cgroup, 1), after=0.5)
+    verdict = judge_point(report)
+    assert report.evidence.throttled is not None
+    assert report.evidence.throttled > 0.1
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
+    assert "its CPU limit held it up for " in verdict.message
+
+
+def test_an_engine_that_was_restarted_is_known_by_its_start(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        process, url = stack.enter_context(pods.engine())
+        port = int(url.rpartition(":")[2])
+
+        def restart(_: Process) -> None:
+            process.kill()
+            process.wait()
+            stack.enter_context(pods.engine(port=port))
+
+        verdict = judge_point(pods.measured(four_users(url), tmp_path, disturb=restart, after=1.5))
+    assert verdict.validity == "Invalid"
+    assert "EngineRestarted" in verdict.reasons
+
+
+async def judged(engine: Engine, **changes: Any) -> Verdict:
+    """One point of two users for a second."""
+    return judge_point(await measured(engine, users=2, **changes))
+
+
+async def test_answers_of_another_model() -> None:
+    verdict = await judged(Engine(behave=lambda n: Behaviour(model="other" if n == 5 else None)))
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "WrongModel")
+    assert "answers came from model other" in verdict.message
+
+
+async def test_more_than_a_tenth_of_the_requests_fails() -> None:
+    verdict = await judged(Engine(behave=lambda n: Behaviour(status=500 if n % 3 else 200)))
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "ErrorRate")
+    assert "HTTP 500: no room" in verdict.message
+
+
+async def test_rows_that_are_asked_again_as_they_stand() -> None:
+    rows = DatasetPlan(rows=prompts("a", "b", "c"))
+    assert "CacheInfluenced" in (await judged(Engine(), dataset=rows, prompt_reuse="AsIs")).reasons
+    assert "CacheInfluenced" not in (await judged(Engine(), dataset=rows)).reasons
+
+
+async def test_events_of_several_tokens() -> None:
+    assert (await judged(Engine(behave=lambda _: Behaviour(tokens_per_event=2)))).reasons[-1] == "MultiTokenEvents"
+
+
+async def test_an_engine_that_slows_down() -> None:
+    """After half of the window an answer takes ten times as long."""
+    engine = Engine(behave=lambda _: Behaviour(ttft=0.02 * pace, gap=0.004 * pace))
+    pace, users, opened = 1, 8, asyncio.get_running_loop().time()
+
+    def slow() -> None:
+        nonlocal pace
+        pace = 10
+
+    async with serving(engine):
+        site = await site_of(plan(engine.url, duration_seconds=10))
+        asyncio.get_running_loop().call_later(5.0, slow)
+        report = await measure(site, PointPlan(index=0, concurrency=users))
+    assert report is not None
+    assert asyncio.get_running_loop().time() - opened > 10
+    assert report.requests.succeeded > 300
+    verdict = judge_point(report)
+    assert "NotStationary" in verdict.reasons
+    assert "the token rate of the second half is −" in verdict.message  # noqa: RUF001
