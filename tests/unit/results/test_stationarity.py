@@ -99,7 +99,7 @@ def test_a_queue_that_grows_and_an_engine_that_slows_down_are_seen() -> None:
     assert matters(ttft_drift(queue), TTFT_CHANGE, TTFT_T)
     slower = [round(random.gauss(1000 if second < 30 else 950, 10)) for second in range(60)]
     assert matters(token_rate_drift(seen(slower)), TOKEN_RATE_CHANGE, TOKEN_RATE_T)
-    late = [round(random.gauss(1000 if second < 45 else 800, 10)) for second in range(60)]
+    late = [round(random.gauss(1000 if second < 42 else 800, 10)) for second in range(60)]
     assert matters(token_rate_drift(seen(late)), TOKEN_RATE_CHANGE, TOKEN_RATE_T)
 
 
