@@ -44,6 +44,8 @@ class Prepare(Order, frozen=True):
 
 class Start(Order, frozen=True):
     ramp_seconds: float
+    at: int
+    """The leader's monotonic clock, which the processes of a pod share: schedules count from here."""
 
 
 class Open(Order, frozen=True):

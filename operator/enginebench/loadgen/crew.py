@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic_ns
 
 import msgspec
 
@@ -216,7 +217,8 @@ class SharedLoad:
         ]
 
     def start(self, ramp_seconds: float) -> None:
-        self._tell(Start(ramp_seconds))
+        self._own.begin_at = monotonic_ns()
+        self._tell(Start(ramp_seconds, self._own.begin_at))
         self._own.start(ramp_seconds)
 
     def open_window(self) -> None:

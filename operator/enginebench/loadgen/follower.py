@@ -85,8 +85,9 @@ class Follower:
                 self._quiet.enter_context(quiet_collector())
                 await self._load.connect()
                 self._channel.say(Prepared())
-            case Start(ramp_seconds):
+            case Start(ramp_seconds, at):
                 load = self._there()
+                load.begin_at = at
                 events = ((load.warm, Warm()), (load.full, Full()), (load.drained, Drained()))
                 self._watchers = [asyncio.create_task(self._tell(event, news)) for event, news in events]
                 load.start(ramp_seconds)

@@ -68,6 +68,8 @@ class Load(ABC):
         stays open until the others are full, too, and what is started then is not tracked."""
         self.drained = asyncio.Event()
         """Every tracked request is finished."""
+        self.begin_at = 0
+        """Monotonic nanoseconds from which a schedule counts; 0: from the start on."""
         self.progress = 0
         """Requests that have ended since the start."""
         self._source = source

@@ -59,7 +59,7 @@ class OpenLoop(Load):
     def start(self, ramp_seconds: float) -> None:
         self._moments = self._schedule.moments(ramp_seconds)
         self._alarm = Alarm(asyncio.get_running_loop(), self._pump)
-        self._began = monotonic_ns()
+        self._began = self.begin_at or monotonic_ns()  # the same for all shares, or their moments would not interleave
         self._ramp_over = self._began + round(ramp_seconds * _SECOND)
         self._next_moment()
         self._pump()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from itertools import pairwise
 from statistics import median
+from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -21,10 +22,12 @@ PATIENCE = 15.0
 """Seconds for what takes a few hundred milliseconds on an idle machine."""
 
 
-def loop_of(port: int, rate: float, *, most: int = 100, arrival: Any = "Constant", **options: Any) -> OpenLoop:
+def loop_of(
+    port: int, rate: float, *, most: int = 100, arrival: Any = "Constant", share: int | None = None, **options: Any
+) -> OpenLoop:
     """Requests that say which one of which phase they are."""
     return OpenLoop(
-        Schedule(rate, arrival, "seed"),
+        Schedule(rate, arrival, "seed") if share is None else Schedule(rate, arrival, "seed", share, 2),
         most,
         address=SocketAddress(socket.AF_INET, ("127.0.0.1", port)),
         route=ROUTES[API],
@@ -65,6 +68,16 @@ async def test_requests_are_due_evenly_and_are_never_sent_before() -> None:
     assert all(record.sent >= record.start for record in tracked)
     assert all(record.outcome == "succeeded" for record in tracked)
     assert len(server.asked) > len(tracked)  # untracked ones before and after
+
+
+async def test_shares_that_begin_at_the_same_moment_interleave() -> None:
+    async with serving(answering) as server:
+        loads = [loop_of(server.port, 40.0, share=share) for share in (0, 1)]
+        began = loads[0].begin_at = loads[1].begin_at = monotonic_ns()
+        first, second = await asyncio.gather(*(run(load, 0.5) for load in loads))
+    offsets = [[round((record.start - began) / (25 * MS), 3) for record in tracked] for tracked in (first, second)]
+    assert all(place % 2 == share for share in (0, 1) for place in offsets[share])
+    assert min(map(len, offsets)) >= 8
 
 
 async def test_requests_are_sent_although_none_is_answered() -> None:
