@@ -25,6 +25,7 @@ from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.results.messages import PointReport
+from enginebench.results.shares import NoCommonWindowError
 
 MIN_DRAIN_SECONDS, DRAIN_MEDIANS = 30.0, 2
 STALL_SECONDS = 300.0
@@ -135,8 +136,13 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
             drained = await wait_for(site, load.drained, _drain_seconds(load))
     finally:
         load.stop()
-    ended_at, seen = time(), await load.gathered()
-    interrupted = site.interrupt.is_set()
+    ended_at, interrupted = time(), site.interrupt.is_set()
+    try:
+        seen = await load.gathered()
+    except NoCommonWindowError:
+        if interrupted or load.lost_shards:
+            return None  # as if the window had never opened
+        raise
     course = Course(
         started_at=started_at,
         ended_at=ended_at,

@@ -35,8 +35,12 @@ SAME_CLOCK = Offset()
 """Processes of one machine read the same monotonic clock."""
 
 
+class NoCommonWindowError(ValueError):
+    """The windows were so short, or the clocks so uncertain, that no moment lies in all of them."""
+
+
 def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
-    """All shares as one, times in the leader's clock. ValueError where no window is common to all of them.
+    """All shares as one, times in the leader's clock. NoCommonWindowError where no moment is common to all.
 
     The shares' records are taken over and changed. The series adds up second by second, each share's seconds counted
     from the opening of its own window.
@@ -47,7 +51,7 @@ def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
         min(seen.window.close - offset.ahead for seen, offset in shares) - uncertainty,
     )
     if window.close <= window.open:
-        raise ValueError("the processes of the load generator have no common window")
+        raise NoCommonWindowError("the processes of the load generator have no common window")
     gaps, strain = Histogram(), Strain()
     records: list[RequestRecord] = []
     wrong_models: Counter[str] = Counter()

@@ -101,6 +101,20 @@ async def test_a_point_of_fewer_users_than_processes_and_one_of_more(tmp_path: P
     assert many.evidence.own_lag is not None
 
 
+async def test_a_request_rate_is_dealt_out(tmp_path: Path) -> None:
+    """At a constant rate the processes take turns, so that together they send at equal intervals."""
+    engine = Engine(behave=lambda _: STEADY)
+    points = (PointPlan(index=0, request_rate=40.0, arrival="Constant"),)
+    async with serving(engine), running(plan(engine.url, points=points, processes=2), tmp_path) as pod:
+        report = await pod.until(PointReport)
+        await pod.until(End)
+        assert await pod.stop() == 0
+    counts = report.requests
+    assert counts.succeeded + counts.incomplete == pytest.approx(40 * report.window_seconds, abs=2)
+    contents = [body["messages"][0]["content"] for body in engine.bodies]
+    assert len(set(contents)) == len(contents)
+
+
 async def test_a_process_that_dies_ends_the_point_as_one_that_is_worth_nothing(tmp_path: Path) -> None:
     engine = Engine(behave=lambda _: STEADY)
     async with (

@@ -179,7 +179,7 @@ def test_what_counts_alike_is_added() -> None:
 
 def test_without_a_common_window_nothing_is_made_up() -> None:
     early, late = (Seen(Window(at, at + 5), [], Histogram(), []) for at in (0, 5))
-    with pytest.raises(ValueError, match="no common window"):
+    with pytest.raises(shares.NoCommonWindowError, match="no common window"):
         shares.merged([(early, Offset()), (late, Offset())])
 
 
@@ -188,6 +188,9 @@ def test_every_part_of_what_was_seen_has_a_rule_of_merging() -> None:
     assert {field.name for field in fields(Seen)} == {
         *("window", "records", "gaps", "ticks", "replayed", "wrong_models", "strain"),
     }  # fmt: skip
+    instants = {"start", "sent", "first", "first_output", "last", "end"}
+    others = {"tracked", "events", "events_in_window", "output_tokens", "prompt_tokens", "outcome", "error"}
+    assert set(RequestRecord.__struct_fields__) == instants | others | {"finish_reason"}  # instants are shifted
     assert {field.name for field in fields(Strain)} == {
         *("lag", "late_gaps", "late_coalesced", "cpu_seconds", "wall_seconds", "throttled", "stolen"),
     }  # fmt: skip
