@@ -5,8 +5,6 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic_ns
 
-import msgspec
-
 from enginebench.api.loadplan import PointPlan, Row
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.channel import (
@@ -103,8 +101,10 @@ class Remote:
         try:
             while True:
                 self._hear(REPORTS.decode(await self._channel.hear()))
-        except (Lost, msgspec.MsgspecError, ValueError) as error:
+        except Lost as error:
             self.lose(str(error))
+        except Exception as error:  # whatever it is, nobody may wait for this follower any longer
+            self.lose(f"what it says is not understood: {type(error).__name__}: {error}")
 
     def _hear(self, report: Report) -> None:
         match report:

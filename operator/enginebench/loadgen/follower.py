@@ -72,8 +72,8 @@ class Follower:
             self._channel.say(Refusal("LoadGeneratorError", f"{type(error).__name__}: {error}"))
         finally:
             heart.cancel()
-            self._end()
             await self._channel.close()
+            self._end()
 
     async def _obey(self, order: object) -> None:
         match order:

@@ -149,7 +149,9 @@ class Load(ABC):
             self.drained.set()
 
     def stop(self) -> None:
-        """Cancel everything; what was in flight in the window joins the records as it is."""
+        """Cancel everything; what was in flight in the window joins the records as it is. Once is enough."""
+        if self.over:
+            return
         self._phase = "over"
         cut_off, now = self._cancel(), monotonic_ns()
         for record in cut_off:

@@ -35,9 +35,9 @@ def mean_in_flight(records: Iterable[RequestRecord], window: Window, batches: in
     for record in records:
         begin = max(0.0, record.start - window.open)
         end = min(window.close, record.end if record.outcome != "open" else window.close) - window.open
-        while begin < end:
-            batch = min(int(begin / length), batches - 1)
-            until = end if batch == batches - 1 else min(end, (batch + 1) * length)
-            busy[batch] += until - begin
-            begin = until
+        if begin < end:
+            for batch in range(min(int(begin / length), batches - 1), batches):
+                until = min(end, (batch + 1) * length)
+                busy[batch] += max(0.0, until - begin)
+                begin = max(begin, until)
     return [time / length for time in busy]

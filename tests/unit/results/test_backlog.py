@@ -65,3 +65,11 @@ def test_a_small_steady_drift_is_no_backlog() -> None:
 
 def test_nothing_at_all_is_no_backlog() -> None:
     assert in_flight_growth([], WINDOW) is None
+
+
+def test_a_window_whose_parts_are_no_whole_nanoseconds() -> None:
+    """3 * 264903912.2 / 264903912.2 is a little less than 3 in floating point: the next part must be gone on to."""
+    window = Window(0, 2649039122)
+    assert int(3 * (window.close / 10) / (window.close / 10)) == 2
+    record = RequestRecord(start=0, end=window.close, outcome="succeeded")
+    assert mean_in_flight([record], window, 10) == pytest.approx([1.0] * 10)
