@@ -53,7 +53,8 @@ def main() -> int:
     own = list(checks([row for row in rows if row.tool == Ours.name and row.mode == "one core"]))
     print("\n".join(["", *map(str, own)]))
     if arguments.write:
-        page.write(rows, arguments.modes, machine.name(), [str(check) for check in own])
+        settings = {name: tool.settings for name, tool in TOOLS.items()}
+        page.write(rows, arguments.modes, machine.name(), [str(check) for check in own], settings)
     return 0 if all(check.kept for check in own) else 1
 
 

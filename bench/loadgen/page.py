@@ -1,6 +1,6 @@
 """The measured part of docs/load-generator.md, and its drawing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.loadgen.plot import draw
@@ -13,13 +13,18 @@ DRAWING = DOCS / "load-generator.svg"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
-def write(rows: Sequence[Row], modes: Sequence[Mode], machine: str, verdicts: Sequence[str]) -> None:
-    """Replaces what stands between the page's two marks."""
+def write(
+    rows: Sequence[Row], modes: Sequence[Mode], machine: str, verdicts: Sequence[str], settings: Mapping[str, str]
+) -> None:
+    """Replaces what stands between the page's two marks; `settings` tells each tool's best ones in words."""
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     lines = [f"Measured on {machine}.", ""]
     for mode in modes:
-        lines += [f"### {TITLES[mode]}", *table(rows, mode), ""]
+        lines += [f"### {TITLES[mode]}", ""]
+        if mode == "best":
+            lines += [f"- {tool}: {words}" for tool, words in settings.items() if words]
+        lines += [*table(rows, mode), ""]
     lines += ["### Its bounds", "", "On one core:", "", "```text", *verdicts, "```", ""]
     PAGE.write_text(before + BEGIN + "\n".join(lines) + END + after, "utf-8")
     DRAWING.write_text(draw(rows, modes[0]), "utf-8")

@@ -91,7 +91,7 @@ def test_the_drawing_and_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     page.PAGE.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
     failed = msgspec.structs.replace(row(), tool="other", reported=None, problem="it fell")
     for _ in range(2):  # what it writes it can replace
-        page.write([row(64), row(256), failed], ["one core"], "a machine", ["PASS"])
+        page.write([row(64), row(256), failed], ["one core"], "a machine", ["PASS"], {})
     text = page.PAGE.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
