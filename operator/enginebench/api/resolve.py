@@ -248,8 +248,8 @@ def repeats(spec: BenchmarkRunSpec) -> Repeats:
 def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
     """No load point takes longer, whatever the engine does; None: only its requests bound it.
 
-    Twice a wait until the engine is idle; burst and warm-up, each bounded; the window; a drain of at most 30 s or twice the median latency, which no request
-    that began at the point's start can exceed.
+    Twice a wait until the engine is idle; burst and warm-up, each bounded; the window; a drain of at most 30 s or
+    twice the median latency, which no request that began at the point's start can exceed.
     """
     workload = spec.workload
     if workload.duration_seconds is None:
