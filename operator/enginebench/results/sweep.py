@@ -2,8 +2,8 @@
 
 The first point is the lowest load, the second one the highest. Each further one halves, on a logarithmic scale, the
 interval in which most bend is left: its width times the changes of slope of log TPS over log load at its two ends. An
-engine that keeps up has slope 1, and a saturated one 0: those are taken for granted beyond the two bounds. What is placed depends on the results alone, so that a
-sweep that was broken off goes on as it would have.
+engine that keeps up has slope 1, and a saturated one 0: those are taken for granted beyond the two bounds. What is
+placed depends on the results alone, so that a sweep that was broken off goes on as it would have.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from enginebench.results.messages import PointReport
 from enginebench.results.rounding import short
 
 LEAST_SHARE = 0.01
-"""Of the highest TPS: less counts as so much, so that an engine which breaks down altogether bends the curve there,
-and not infinitely."""
+"""Of what the engine would give if it kept up with this load, or of its highest TPS: less counts as so much, so that
+an engine which breaks down altogether bends the curve there, and not infinitely."""
 UNLOADED, SATURATED = 1.0, 0.0
 """Slopes of log TPS over log load."""
 RATE_DIGITS = 3
@@ -48,9 +48,9 @@ def next_load(sweep: SweepPlan, measured: Sequence[Measured]) -> float:
     for bound in (sweep.lowest, sweep.highest):
         if bound not in known:
             return bound
-    most = max(known.values())
-    floor = max(LEAST_SHARE * most, 1e-9)
-    curve = [(log(load), log(max(tps, floor))) for load, tps in sorted(known.items())]
+    most, each = max(known.values()), max(tps / load for load, tps in known.items())
+    least = {load: max(LEAST_SHARE * min(most, each * load), 1e-9) for load in known}
+    curve = [(log(load), log(max(tps, least[load]))) for load, tps in sorted(known.items())]
     slopes = [UNLOADED, *((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in pairwise(curve)), SATURATED]
     bends = [abs(after - before) for before, after in pairwise(slopes)]
     loads = sorted(known)
