@@ -1,4 +1,4 @@
-"""How many tokens a second this very process, where it runs now, can receive without distorting them.
+"""How many tokens a second this load generator, where it runs now, can receive without distorting them.
 
 It loads a simulated engine that gives every stream one token every 10 ms, however many there are, and looks how many
 streams it can have before they look different from a single one. The answer is a lower bound: the simulated engine
@@ -20,9 +20,11 @@ from enginebench.api.loadplan import (
     SyntheticRows,
 )
 from enginebench.loadgen import dataset
-from enginebench.loadgen.address import Address
+from enginebench.loadgen.address import Address, parse
 from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.crew import gathered
 from enginebench.loadgen.point import Site, measure
+from enginebench.loadgen.processes import Processes
 from enginebench.loadgen.verify import asked, resolved
 from enginebench.results.messages import Figure, PointReport
 
@@ -87,35 +89,53 @@ async def calibrate(measured: Measure, most: int = CALIBRATION_STREAMS) -> Limit
     )
 
 
-async def against(address: Address, interrupt: asyncio.Event, seconds: int) -> Measure:
-    """Points of so many seconds against the simulated engine at `address`."""
-    plan = LoadPlan(
+def plan_against(url: str, seconds: int, processes: int) -> LoadPlan:
+    """Points of so many seconds against the simulated engine at `url`."""
+    return LoadPlan(
         run_uid="calibration",
         target=CALIBRATION_MODEL,
         attempt=0,
+        url=url,
         dialect="vllm",
         model=CALIBRATION_MODEL,
         simulated=True,
+        processes=processes,
         dataset=DatasetPlan(synthetic=SyntheticRows(rows=64, prompt_tokens=8, output_tokens=TOKENS)),
         request=RequestPlan(api="Completions", max_output_tokens=TOKENS),
         duration_seconds=seconds,
         ramp_seconds=1,  # equal streams that start together would be answered together
         warmup_max_seconds=10,
     )
-    rows, _ = dataset.read(plan.dataset, chat=False)
-    own = Site(
-        plan=plan,
-        address=await asked(resolved(address)),
-        bodies=Bodies(plan, address, rows),
-        engine_start=_unknown,
-        interrupt=interrupt,
-        say=_nothing,
-    )
 
-    async def measured(streams: int) -> PointReport | None:
-        return await measure(own, PointPlan(index=streams, concurrency=streams))
 
-    return measured
+async def calibrated(plan: LoadPlan, followers: Processes, interrupt: asyncio.Event, most: int) -> Limit | None:
+    """The limit of this process and its followers, who are let go then; None where it was interrupted."""
+    crew = await gathered(followers.sockets)
+    try:
+        address = parse(plan.url)
+        await reachable(address)
+        rows, _ = dataset.read(plan.dataset, chat=False)
+        crew.hand_out(rows)
+        site = Site(
+            plan=plan,
+            address=await asked(resolved(address)),
+            bodies=Bodies(plan, address, rows),
+            crew=crew,
+            engine_start=_unknown,
+            interrupt=interrupt,
+            say=_nothing,
+        )
+
+        async def measured(streams: int) -> PointReport | None:
+            report = await measure(site, PointPlan(index=streams, concurrency=streams))
+            crew.raise_refusals()
+            crew.raise_lost()
+            return report
+
+        return await calibrate(measured, most)
+    finally:
+        await crew.end()
+        followers.end()
 
 
 async def reachable(address: Address) -> None:

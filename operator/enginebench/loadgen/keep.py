@@ -1,8 +1,8 @@
 """Every request of a point as a line of JSON in a compressed file, on a volume that outlives the pod."""
 
 import os
-from gzip import GzipFile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +10,9 @@ from enginebench.api.loadplan import LoadPlan, PointPlan, Wire
 from enginebench.loadgen.errors import in_words
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 
 class Line(Wire, frozen=True, kw_only=True, omit_defaults=False):
@@ -50,6 +53,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def keep(plan: LoadPlan, point: PointPlan, seen: Seen) -> Kept:
     """Write `<target>-a<attempt>-p<index>.jsonl.gz` into the run's folder; whole, or not at all under that name."""
+    from gzip import GzipFile  # few runs keep their requests: the others start without it
+
     path = Path(plan.requests_folder) / f"{plan.target}-a{plan.attempt}-p{point.index}.jsonl.gz"
     unfinished = path.with_suffix(".part")
     try:
@@ -65,7 +70,7 @@ def keep(plan: LoadPlan, point: PointPlan, seen: Seen) -> Kept:
     return Kept(file=str(path.relative_to(path.parents[1])))
 
 
-def _write(file: GzipFile, seen: Seen) -> None:
+def _write(file: "GzipFile", seen: Seen) -> None:
     encode = msgspec.json.Encoder().encode
     for record in seen.records:
         file.write(encode(_line(record, seen.window.open)) + b"\n")

@@ -17,13 +17,13 @@ import msgspec
 import uvloop
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import CALIBRATION_SECONDS, LoadPlan, PointPlan, Row
+from enginebench.api.loadplan import CALIBRATION_SECONDS, CALIBRATION_STREAMS, LoadPlan, PointPlan, Row
 from enginebench.loadgen import dataset
 from enginebench.loadgen.access import address_of
-from enginebench.loadgen.address import Address, parse
+from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
-from enginebench.loadgen.calibrate import against, calibrate, reachable, with_limit
+from enginebench.loadgen.calibrate import calibrated, plan_against, with_limit
 from enginebench.loadgen.channel import Channel
 from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
@@ -60,7 +60,11 @@ def main(argv: Sequence[str]) -> int:
     speaker = Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())
     followers = plan.processes - 1 if plan.task == "load" else 0
     processes = fork(followers, lambda own: uvloop.run(follow(plan, own, speaker.complain)))
-    uvloop.run(Program(plan, speaker, processes).run())
+    carriers = fork(
+        followers if plan.calibrate_url else 0,
+        lambda own: uvloop.run(follow(calibration_of(plan), own, speaker.complain)),
+    )
+    uvloop.run(Program(plan, speaker, processes, carriers).run())
     return 0
 
 
@@ -69,13 +73,20 @@ async def follow(plan: LoadPlan, own: socket.socket, complain: Callable[[str], N
     await Follower(plan, Channel(*await asyncio.open_unix_connection(sock=own)), complain).run()
 
 
+def calibration_of(plan: LoadPlan) -> LoadPlan:
+    """What the pod's processes do to find out what they carry."""
+    return plan_against(plan.calibrate_url, CALIBRATION_POINT_SECONDS, plan.processes)
+
+
 class Program:
     """One load pod's work, from its plan to its end."""
 
-    def __init__(self, plan: LoadPlan, speaker: Speaker, processes: Processes) -> None:
+    def __init__(self, plan: LoadPlan, speaker: Speaker, processes: Processes, carriers: Processes) -> None:
+        """`processes` share the load with this one, `carriers` its calibration."""
         self._plan = plan
         self._speaker = speaker
         self._processes = processes
+        self._carriers = carriers
         self._crew = Crew()
         self._interrupt = asyncio.Event()
         self._progress = Progress(stage="Waiting")
@@ -152,12 +163,12 @@ class Program:
 
     async def _limit(self) -> GeneratorLimit | None:
         """What this pod carries; None where it was interrupted."""
-        address = parse(self._plan.calibrate_url)
         self._say("Waiting", "calibrating: measuring what the load generator carries")
         try:
             async with asyncio.timeout(CALIBRATION_SECONDS):
-                await reachable(address)
-                found = await calibrate(await against(address, self._interrupt, CALIBRATION_POINT_SECONDS))
+                found = await calibrated(
+                    calibration_of(self._plan), self._carriers, self._interrupt, CALIBRATION_STREAMS
+                )
         except TimeoutError as error:
             raise GaveUp(
                 "CalibrationFailed",

@@ -4,16 +4,19 @@ import argparse
 import asyncio
 import re
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 import uvloop
 
-from enginebench.api.loadplan import CALIBRATION_ENGINE, CALIBRATION_STREAMS
-from enginebench.loadgen.address import Address, parse
-from enginebench.loadgen.calibrate import Limit, against, calibrate
+from enginebench.api.loadplan import CALIBRATION_ENGINE, CALIBRATION_STREAMS, LoadPlan
+from enginebench.loadgen.calibrate import Limit, calibrated, plan_against
+from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.main import follow
+from enginebench.loadgen.processes import Processes, fork
 
 SECONDS = 5
 
@@ -22,16 +25,19 @@ def main(argv: Sequence[str]) -> int:
     """0 with the limit on stdout; 1 where it could not be measured, with a sentence on stderr."""
     options = _parser().parse_args(argv)
     try:
-        limit = uvloop.run(_selftest(options.seconds, options.most))
-    except OSError as error:
+        with _simulated() as url:
+            plan = plan_against(url, options.seconds, options.processes)
+            followers = fork(options.processes - 1, lambda own: uvloop.run(follow(plan, own, _complain)))
+            limit = uvloop.run(_selftest(plan, followers, options.most))
+    except (OSError, GaveUp) as error:
         return _failed(str(error))
     if limit is None:
         return _failed("interrupted")
-    print(msgspec.json.encode(limit).decode() if options.json else in_words(limit))  # noqa: T201  # the result
+    print(msgspec.json.encode(limit).decode() if options.json else in_words(limit, options.processes))  # noqa: T201  # the result
     return 0
 
 
-def in_words(limit: Limit) -> str:
+def in_words(limit: Limit, processes: int) -> str:
     """A table of what was tried, and the result in a sentence."""
     lines = [f"{'streams':>8}  {'tokens/s':>10}  {'TTFT P99':>10}  {'gap P99':>10}"]
     lines += [
@@ -41,37 +47,41 @@ def in_words(limit: Limit) -> str:
     ]
     return "\n".join(lines) + (
         f"\nThis load generator carries {'' if limit.bounded else 'at least '}{limit.tokens_per_second:,.0f} tokens/s "
-        f"({limit.streams} streams) faithfully here, one process on one core, beside a simulated engine."
+        f"({limit.streams} streams) faithfully here, in "
+        f"{processes} process{'es' if processes > 1 else ''}, beside a simulated engine."
     )
 
 
-async def _selftest(seconds: int, most: int) -> Limit | None:
+async def _selftest(plan: LoadPlan, followers: Processes, most: int) -> Limit | None:
     interrupt = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, interrupt.set)
-    async with _simulated() as address:
-        return await calibrate(await against(address, interrupt, seconds), most)
+    return await calibrated(plan, followers, interrupt, most)
 
 
-@asynccontextmanager
-async def _simulated() -> AsyncIterator[Address]:
-    """A simulated engine in a process of its own."""
-    engine = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "enginebench", "simulate", "--host", "127.0.0.1", "--port", "0", *CALIBRATION_ENGINE),
-        stderr=asyncio.subprocess.PIPE,
+@contextmanager
+def _simulated() -> Iterator[str]:
+    """The URL of a simulated engine in a process of its own."""
+    where = ("--host", "127.0.0.1", "--port", "0")
+    with subprocess.Popen(
+        [sys.executable, "-m", "enginebench", "simulate", *where, *CALIBRATION_ENGINE],
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,  # ^C is for us: we end it
-    )
-    try:
-        assert engine.stderr is not None
-        said = (await engine.stderr.readline()).decode()
-        found = re.search(r"port (\d+)", said)
-        if found is None:
-            raise OSError(f"the simulated engine did not start: {said.strip()}")
-        yield parse(f"http://127.0.0.1:{found[1]}")
-    finally:
-        if engine.returncode is None:
+    ) as engine:
+        try:
+            assert engine.stderr is not None
+            said = engine.stderr.readline()
+            found = re.search(r"port (\d+)", said)
+            if found is None:
+                raise OSError(f"the simulated engine did not start: {said.strip()}")
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
             engine.terminate()
-        await engine.wait()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text)
 
 
 def _failed(why: str) -> int:
@@ -86,5 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of each number of streams; {SECONDS}")
     parser.add_argument("--most", type=int, default=CALIBRATION_STREAMS, help=f"streams at most; {CALIBRATION_STREAMS}")
+    parser.add_argument("--processes", type=int, default=1, help="that share the load, one a core; 1")
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser

@@ -91,10 +91,23 @@ async def test_a_percentile_that_was_not_reached_is_no_faithful_one() -> None:
     assert limit.streams == 1
 
 
-async def test_selftest_measures_this_machine_and_leaves_nothing_running() -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_selftest_measures_this_machine(processes: str) -> None:
     ran = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "enginebench", "selftest", "--seconds", "1", "--most", "64", "--json"],
+        [
+            sys.executable,
+            "-m",
+            "enginebench",
+            "selftest",
+            "--seconds",
+            "1",
+            "--most",
+            "64",
+            "--processes",
+            processes,
+            "--json",
+        ],
         capture_output=True,
         check=True,
         text=True,

@@ -125,7 +125,6 @@ async def test_a_sweep_goes_on_where_an_earlier_pod_left_it(tmp_path: Path) -> N
     assert end.points == 2
     assert [(report.index, report.concurrency) for report in pod.all(PointReport)] == [(1, 9), (2, 3)]
     messages = [progress.message for progress in pod.all(Progress)]
-    assert "a burst of 9 users" in messages
     assert "3 users, load point 3 of 3" in messages
 
 
