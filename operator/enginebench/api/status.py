@@ -270,7 +270,7 @@ class TargetStatus(StatusObject):
     name: str
     """Its name in spec.targets."""
     phase: str | None = None
-    """Waiting, Preparing, Scheduling, PullingImage, Starting, DownloadingModel, Verifying, WarmingUp,
+    """Waiting, Queued, Scheduling, PullingImage, Starting, DownloadingModel, Verifying, WarmingUp,
     Loading, Collecting, Succeeded, Failed, Skipped or Cancelled: for people."""
     message: str | None = None
     """What is happening, or what went wrong and what to do."""
