@@ -30,12 +30,12 @@ class LoadGenerator(SpecObject):
     """How many load pods; one carries up to 4096 users."""
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes of a load pod, each with its share of the users and a loop of its own: for loads that one core cannot
-    carry (loadGenerator.calibrate tells what one process carries). At most one a core of the pod."""
+    carry (loadGenerator.calibrate tells what they carry together). At most one a core of the pod."""
     native: NativeGenerator | None = None
     """EngineBench's own load generator; used where absent, too."""
     calibrate: bool = False
-    """While the engine starts, each load pod measures how many tokens/s one process can receive without distorting
-    them, against a simulated engine beside it: status.targets[].loadGenerator. Takes about a minute."""
+    """While the engine starts, each load pod measures how many tokens/s its processes can receive without distorting
+    them, against a simulated engine beside them: status.targets[].loadGenerator. Takes about a minute."""
     resources: Resources | None = None
     """CPU and memory of the load pod. Where nothing is said: requests of 500m for each process, of 512Mi for the first
     one and 256Mi for each further one."""
