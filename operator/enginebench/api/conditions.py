@@ -6,7 +6,25 @@ Reasons are stable words that a pipeline may match.
 from collections.abc import Sequence
 from datetime import datetime
 
-from enginebench.api.status import Condition
+from enginebench.api.base import StatusObject, Time
+
+
+class Condition(StatusObject):
+    """As metav1.Condition."""
+
+    type: str
+    """CamelCase name of what is true or not."""
+    status: str
+    """True, False or Unknown."""
+    observed_generation: int | None = None
+    """metadata.generation that this was decided for."""
+    last_transition_time: Time
+    """When `status` last changed."""
+    reason: str
+    """A stable CamelCase word that a pipeline may match."""
+    message: str
+    """What to know, and what to do, in words."""
+
 
 FINISHED = "Finished"
 """True on every outcome: `kubectl wait --for=condition=Finished` never hangs."""

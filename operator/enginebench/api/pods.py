@@ -1,7 +1,7 @@
 """What a user may say about an engine's pod. No PodSpec pass-through: these fields and no others.
 
 No field here has a default: `PodSettings` serves both `engineDefaults` and `targets[].pod`, and a default
-would overwrite what is inherited. `resolve.resolve_pod` knows what holds where nothing is said.
+would overwrite what is inherited. `pod_resolve.resolve_pod` knows what holds where nothing is said.
 """
 
 from typing import Annotated, Literal

@@ -1,26 +1,22 @@
-"""What holds where a run says nothing: every default that the schema may not carry, in one place.
+"""What holds where a run says nothing: every default that the schema may not carry.
 
-All functions are pure; what they return is complete, so that nobody else repeats a default.
+Those of an engine's pod are in `pod_resolve`. All functions are pure; what they return is complete, so that nobody else repeats a default.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Literal
 
 from msgspec.structs import replace
 
-from enginebench.api.affinity import Affinity
 from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
-from enginebench.api.env import EnvVar
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, SweepPlan
-from enginebench.api.pods import ModelCache, PodSettings, Toleration
-from enginebench.api.quantity import exceeds
-from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
+from enginebench.api.pod_resolve import merged
+from enginebench.api.resources import Resources
 from enginebench.api.spec import BenchmarkRunSpec
 from enginebench.api.workload import Repeats, Request, Sampling, Warmup
 
@@ -34,29 +30,6 @@ FIRST_MEBIBYTES, FURTHER_MEBIBYTES = 512, 256
 """What a load pod reserves for each process; no limit, since a throttled client looks like a slow engine."""
 LARGE_FILE_SECONDS = 600
 """A gigabyte is read and checked in a tenth of this from a disk; some volumes are far away."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedPod:
-    """The pod settings of one target. Empty texts, tuples and mappings: nothing is set."""
-
-    gpu_count: int
-    gpu_resource: str
-    requests: Mapping[str, str]
-    limits: Mapping[str, str]
-    node_selector: Mapping[str, str]
-    affinity: Affinity | None
-    tolerations: tuple[Toleration, ...]
-    image_pull_secrets: tuple[str, ...]
-    service_account_name: str
-    priority_class_name: str
-    runtime_class_name: str
-    scheduler_name: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    env: tuple[EnvVar, ...]
-    model_cache: ModelCache | None
-    """None: an emptyDir without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,40 +94,6 @@ class ResolvedSimulated:
     decode_step_microseconds_per_sequence: int
     jitter_percent: int
     seed: int
-
-
-def resolve_pod(spec: BenchmarkRunSpec, target: Target) -> ResolvedPod:
-    """`target.pod` over `engineDefaults`: scalars and gpu per field, env by name, maps by key, else whole."""
-    own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
-    own_gpu, base_gpu = own.gpu or _NO_GPU, base.gpu or _NO_GPU
-    secrets = _first(own.image_pull_secrets, base.image_pull_secrets) or ()
-    return ResolvedPod(
-        gpu_count=gpu_count(spec, target),
-        gpu_resource=own_gpu.resource or base_gpu.resource or DEFAULT_GPU_RESOURCE,
-        requests=_merged(_requests(base), _requests(own)),
-        limits=_merged(_limits(base), _limits(own)),
-        node_selector=_merged(base.node_selector, own.node_selector),
-        affinity=own.affinity or base.affinity,
-        tolerations=tuple(_first(own.tolerations, base.tolerations) or ()),
-        image_pull_secrets=tuple(secret.name for secret in secrets),
-        service_account_name=own.service_account_name or base.service_account_name or "",
-        priority_class_name=own.priority_class_name or base.priority_class_name or "",
-        runtime_class_name=own.runtime_class_name or base.runtime_class_name or "",
-        scheduler_name=own.scheduler_name or base.scheduler_name or "",
-        labels=_merged(base.labels, own.labels),
-        annotations=_merged(base.annotations, own.annotations),
-        env=tuple({variable.name: variable for variable in (*(base.env or ()), *(own.env or ()))}.values()),
-        model_cache=own.model_cache or base.model_cache,
-    )
-
-
-def gpu_count(spec: BenchmarkRunSpec, target: Target) -> int:
-    """How many GPUs the target's engine asks for; where nobody says, real engines get one."""
-    own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
-    count = _first((own.gpu or _NO_GPU).count, (base.gpu or _NO_GPU).count)
-    if count is None:
-        return 1 if target.engine_kind in ("vllm", "ollama") else 0
-    return count
 
 
 def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
@@ -297,9 +236,9 @@ def load_generator(spec: BenchmarkRunSpec, *, prepares: bool = False) -> Resolve
         pods=1 if prepares else said.pods,
         processes=processes,
         calibrate=said.calibrate,
-        requests=_merged(reserved, resources.limits, resources.requests),
-        limits=_merged(resources.limits),
-        node_selector=_merged(said.node_selector),
+        requests=merged(reserved, resources.limits, resources.requests),
+        limits=merged(resources.limits),
+        node_selector=merged(said.node_selector),
     )
 
 
@@ -341,93 +280,12 @@ def resolve_simulated(said: Simulated) -> ResolvedSimulated:
     )
 
 
-def invalid_reasons(spec: BenchmarkRunSpec) -> list[str]:
-    """What is wrong though the API server could not see it: sentences with field and cure; empty: nothing."""
-    return [*_extra_body(spec), *_requests_above_limits(spec)]
-
-
-def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
-    text = resolve_workload(spec).extra_body_json
-    if not text:
-        return []
-    field = "spec.workload.request.extraBodyJSON"
-    try:
-        body = json.loads(text, parse_constant=_no_number)
-    except ValueError as error:
-        return [f"{field}: is not JSON ({error}): correct it."]
-    if not isinstance(body, dict):
-        return [f'{field}: must be a JSON object, such as {{"min_p": 0.1}}.']
-    options = body.get("options", {})
-    if not isinstance(options, dict):
-        return [f"{field}: options must be an object: Ollama's settings stand in it."]
-    owned = sorted(OWN_BODY_FIELDS & body.keys()) + sorted(f"options.{n}" for n in OWN_OPTIONS & options.keys())
-    return [f"{field}: {', '.join(owned)} are set from other fields of the run: remove them."] if owned else []
-
-
-OWN_BODY_FIELDS = frozenset(
-    {
-        *("model", "prompt", "messages", "stream", "raw", "n"),
-        *("max_tokens", "ignore_eos", "temperature", "top_p", "repetition_penalty", "seed"),
-        *("max_completion_tokens", "stream_options"),
-    }
-)
-"""Fields of a request's body that the run says elsewhere, or without which it is not what is measured."""
-
-
-OWN_OPTIONS = frozenset({"num_predict", "temperature", "top_p", "repeat_penalty", "seed"})
-"""The same within Ollama's `options`."""
-
-
-def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no JSON number")
-
-
-def _requests_above_limits(spec: BenchmarkRunSpec) -> list[str]:
-    found = []
-    for i, target in enumerate(spec.targets):
-        if target.pod is None or target.pod.resources is None:
-            continue  # nothing is merged
-        pod = resolve_pod(spec, target)
-        for name, asked in pod.requests.items():
-            limit = pod.limits.get(name)
-            if limit is not None and exceeds(asked, limit):
-                found.append(
-                    f"spec.targets[{i}].pod.resources: merged with engineDefaults, the request of {name} "
-                    f"({asked}) is above its limit ({limit}): set both in the same place."
-                )
-    return found
-
-
 def _length_policy(spec: BenchmarkRunSpec) -> Literal["AsPublished", "Matched"]:
     return "Matched" if len({dialect(target) for target in spec.targets}) > 1 else "AsPublished"
 
 
-_NOTHING = PodSettings()
 _ONCE = Repeats(count=1)
-_NO_GPU = Gpu()
-
-
-_T = TypeVar("_T")
-
-
-def _first(*values: _T | None) -> _T | None:
-    return next((value for value in values if value is not None), None)
 
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-def _requests(pod: PodSettings) -> Mapping[str, str] | None:
-    return pod.resources.requests if pod.resources is not None else None
-
-
-def _limits(pod: PodSettings) -> Mapping[str, str] | None:
-    return pod.resources.limits if pod.resources is not None else None
-
-
-def _merged(*maps: Mapping[str, str] | None) -> dict[str, str]:
-    merged: dict[str, str] = {}
-    for one in maps:
-        merged.update(one or {})
-    return merged

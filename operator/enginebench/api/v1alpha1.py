@@ -7,6 +7,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from enginebench.api.affinity import Affinity
 from enginebench.api.base import Object, Time, camel
+from enginebench.api.conditions import (
+    Condition,
+)
 from enginebench.api.dataset import (
     ChatMessage,
     Dataset,
@@ -40,37 +43,40 @@ from enginebench.api.pods import (
     PodSettings,
     Toleration,
 )
+from enginebench.api.point_status import (
+    AtLeast,
+    FigureValue,
+    PercentileStatus,
+    PointLoad,
+    PointRequests,
+    PointStatus,
+)
 from enginebench.api.refs import ConfigMapKeyRef, LocalRef, SecretKeyRef
 from enginebench.api.resources import DEFAULT_GPU_RESOURCE, Gpu, Resources
 from enginebench.api.rules import Rule, refuse_broken
 from enginebench.api.spec import BenchmarkRunSpec
 from enginebench.api.status import (
     ActiveTime,
-    AtLeast,
-    Attempt,
     BenchmarkRunStatus,
-    Condition,
     DataRef,
-    DownloadStatus,
-    EngineStatus,
-    FigureValue,
-    GpuStatus,
-    LoadGeneratorStatus,
-    Peak,
-    PercentileStatus,
     PlacementStatus,
-    PointLoad,
-    PointRequests,
-    PointStatus,
     Progress,
-    Repeated,
-    RepeatedLoad,
-    RepeatsStatus,
     Resolved,
     ResolvedDataset,
     Results,
     Summary,
     SummaryColumns,
+)
+from enginebench.api.target_status import (
+    Attempt,
+    DownloadStatus,
+    EngineStatus,
+    GpuStatus,
+    LoadGeneratorStatus,
+    Peak,
+    Repeated,
+    RepeatedLoad,
+    RepeatsStatus,
     TargetStatus,
     Timings,
 )

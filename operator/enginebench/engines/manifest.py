@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from enginebench.api import resolve
-from enginebench.api.resolve import ResolvedPod
+from enginebench.api.pod_resolve import ResolvedPod, resolve_pod
 from enginebench.api.v1alpha1 import Affinity, BenchmarkRunSpec, ModelCache, Target
 from enginebench.engines.base import HOME, Platform, render
 from enginebench.engines.registry import engine_of
@@ -21,7 +21,7 @@ def engine_pod(
     spec: BenchmarkRunSpec, target: Target, platform: Platform, *, node: str = "", gpu_product: str = ""
 ) -> Json:
     """The Pod, but for its name, labels of ours and owner. `node` or `gpu_product` bind it to what is named."""
-    settings, limits = resolve.resolve_pod(spec, target), resolve.timeouts(spec)
+    settings, limits = resolve_pod(spec, target), resolve.timeouts(spec)
     template, values = engine_of(target).template(spec, target, platform)
     patience = limits.startup_seconds + limits.model_download_seconds
     values |= {

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from enginebench.api import conditions as c
-from enginebench.api.resolve import invalid_reasons, timeouts
+from enginebench.api.invalid import invalid_reasons
+from enginebench.api.resolve import timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, superseded
 from enginebench.workflow.events import happenings

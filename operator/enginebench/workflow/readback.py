@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from enginebench.api.resolve import gpu_count
+from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.target import TargetView

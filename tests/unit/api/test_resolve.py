@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from enginebench.api import resolve
+from enginebench.api.invalid import invalid_reasons
 from enginebench.api.loadplan import PointPlan, SweepPlan
+from enginebench.api.pod_resolve import ResolvedPod, resolve_pod
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from tests.support.badspecs import base
 from tests.support.documents import path_of, put
@@ -21,8 +23,8 @@ def spec(**changes: Any) -> BenchmarkRunSpec:
     return BenchmarkRunSpec.model_validate(run["spec"])
 
 
-def pod(said: BenchmarkRunSpec, target: int = OLLAMA) -> resolve.ResolvedPod:
-    return resolve.resolve_pod(said, said.targets[target])
+def pod(said: BenchmarkRunSpec, target: int = OLLAMA) -> ResolvedPod:
+    return resolve_pod(said, said.targets[target])
 
 
 def test_gpus_where_nothing_is_said() -> None:
@@ -186,7 +188,7 @@ def test_simulated_zero_is_not_absent() -> None:
     ],
 )
 def test_extra_body_that_the_api_server_cannot_see_through(body: str, words: str) -> None:
-    (said,) = resolve.invalid_reasons(spec(workload__request={"extraBodyJSON": body}))
+    (said,) = invalid_reasons(spec(workload__request={"extraBodyJSON": body}))
     assert said.startswith("spec.workload.request.extraBodyJSON: ")
     assert words in said
 
@@ -196,7 +198,7 @@ def test_request_above_a_limit_from_elsewhere() -> None:
         engineDefaults__resources={"limits": {"memory": "16Gi"}},
         targets__1__pod__resources={"requests": {"memory": "32Gi"}},
     )
-    assert resolve.invalid_reasons(said) == [
+    assert invalid_reasons(said) == [
         "spec.targets[1].pod.resources: merged with engineDefaults, the request of memory (32Gi) "
         "is above its limit (16Gi): set both in the same place."
     ]
@@ -204,7 +206,7 @@ def test_request_above_a_limit_from_elsewhere() -> None:
 
 def test_a_good_run_has_no_reasons() -> None:
     body = '{"min_p": 0.1, "options": {"top_k": 1}}'
-    assert resolve.invalid_reasons(spec(workload__request={"extraBodyJSON": body})) == []
+    assert invalid_reasons(spec(workload__request={"extraBodyJSON": body})) == []
 
 
 def test_paths_are_read_as_they_are_written() -> None:

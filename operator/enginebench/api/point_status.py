@@ -1,0 +1,98 @@
+"""What the operator tells about a load point. As all of the status: no enum, no bound, no rule."""
+
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
+
+from enginebench.api.base import StatusObject
+
+
+class AtLeast(StatusObject):
+    """A censored figure: the true value is at least this."""
+
+    at_least: float
+    """The lower bound."""
+
+
+FigureValue = Annotated[
+    float | AtLeast,
+    Field(union_mode="left_to_right"),
+    # No structural schema says "number or object"; only status may be as free as this.
+    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True}),
+]
+"""A number, or `{atLeast: number}` where the quantile was not reached."""
+
+
+class PercentileStatus(StatusObject):
+    """Nearest-rank percentiles of one figure, in milliseconds."""
+
+    count: int = 0
+    """Samples they rest on."""
+    p50: FigureValue | None = None
+    """Median."""
+    p90: FigureValue | None = None
+    """90th percentile."""
+    p95: FigureValue | None = None
+    """95th percentile."""
+    p99: FigureValue | None = None
+    """99th percentile."""
+    censored: int | None = None
+    """Samples of which only a lower bound is known; absent where there are none."""
+
+
+class PointLoad(StatusObject):
+    """The load of a point."""
+
+    concurrency: int | None = None
+    """Simultaneous users."""
+    throughput: bool | None = None
+    """True where so many users were only to keep the engine busy."""
+    request_rate: float | None = None
+    """Requests a second, as scheduled."""
+
+
+class PointRequests(StatusObject):
+    """Requests started in the window, by how they ended."""
+
+    succeeded: int = 0
+    """Complete answers."""
+    errored: int = 0
+    """Errors."""
+    incomplete: int = 0
+    """Still open when the drain was over."""
+
+
+class PointStatus(StatusObject):
+    """One load point."""
+
+    target: str
+    """The target it was measured on."""
+    attempt: int
+    """The attempt it was measured in."""
+    index: int
+    """Its place in the order of load points, from 0."""
+    repeat: int | None = None
+    """Which repeat, from 0; absent where there is one."""
+    load: PointLoad
+    """The load."""
+    validity: str = ""
+    """Valid, Limited, Invalid, Skipped or Superseded."""
+    reasons: list[str] | None = None
+    """Why it is not simply Valid, and what else is to be known of its figures: stable CamelCase words."""
+    message: str | None = None
+    """The reasons in words."""
+    requests: PointRequests | None = None
+    """Requests by how they ended."""
+    requests_per_second: float | None = None
+    """RPS: complete answers a second over the window."""
+    output_tokens_per_second: float | None = None
+    """Output TPS: tokens that arrived in the window, a second."""
+    ttft_milliseconds: PercentileStatus | None = None
+    """Time to first token."""
+    itl_milliseconds: PercentileStatus | None = None
+    """Inter-token latency: per request, weighted by tokens."""
+    tpot_milliseconds: PercentileStatus | None = None
+    """Time per output token: per request, unweighted."""
+    request_latency_milliseconds: PercentileStatus | None = None
+    """From the request to its last token. At a request rate, this and the time to first token count from the moment
+    at which the request was due."""
