@@ -1,7 +1,4 @@
-"""Conditions: their types, their reasons, and how one is set without losing when it last changed.
-
-Reasons are stable words that a pipeline may match.
-"""
+"""Conditions: their types, and how one is set without losing when it last changed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,19 +39,7 @@ READY = "Ready"
 RUN_CONDITIONS = (FINISHED, SUCCEEDED, RECONCILING, STALLED, RESULTS_AVAILABLE)
 """All of a run's conditions, present from the first write."""
 
-TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
-
-PENDING = "Pending"
-RUNNING = "Running"
-SUSPENDED = "Suspended"
-COMPLETED = "Completed"
-CANCELLED = "Cancelled"
-TARGETS_FAILED = "TargetsFailed"
-NO_USABLE_POINT = "NoUsablePoint"
-DEADLINE_EXCEEDED = "DeadlineExceeded"
-INVALID_SPEC = "InvalidSpec"
-POINTS_STORED = "PointsStored"
-NOTHING_STORED = "NothingStored"
+TRUE = "True"
 
 
 def get_condition(conditions: Sequence[Condition] | None, type_: str) -> Condition | None:

@@ -1,6 +1,7 @@
 """What holds where a run says nothing: every default that the schema may not carry.
 
-Those of an engine's pod are in `pod_resolve`. All functions are pure; what they return is complete, so that nobody else repeats a default.
+Those of an engine's pod are in `pod_resolve`. All functions are pure; what they return is complete, so that nobody
+else repeats a default.
 """
 
 import hashlib

@@ -37,10 +37,6 @@ class _Layers:
         self._on_bytes = on_bytes
         self._layers: dict[str, tuple[int, int]] = {}
 
-    @property
-    def total(self) -> int:
-        return sum(total for _, total in self._layers.values())
-
     def hear(self, text: bytes) -> None:
         try:
             line = msgspec.json.decode(text, type=_Line)
@@ -52,12 +48,12 @@ class _Layers:
         if line.digest and line.total:
             self._layers[line.digest] = (line.completed, line.total)
         self.succeeded = self.succeeded or line.status == "success"
-        done = sum(done for done, _ in self._layers.values())
-        self._on_bytes(done, self.total or None, line.status)
+        done, total = (sum(each) for each in zip((0, 0), *self._layers.values(), strict=True))
+        self._on_bytes(done, total or None, line.status)
 
 
-async def pull(address: Address, plan: LoadPlan, on_bytes: OnBytes) -> tuple[float, int]:
-    """Seconds and bytes that it took; PullFailed, or one of UNREACHABLE if the engine went away."""
+async def pull(address: Address, plan: LoadPlan, on_bytes: OnBytes) -> float:
+    """Seconds that it took; PullFailed, or one of UNREACHABLE if the engine went away."""
     began, layers = monotonic(), _Layers(on_bytes)
     splitter = NdjsonSplitter(layers.hear)
     try:
@@ -79,4 +75,4 @@ async def pull(address: Address, plan: LoadPlan, on_bytes: OnBytes) -> tuple[flo
         raise PullFailed(response.words())
     if layers.error or not layers.succeeded:
         raise PullFailed(layers.error or "the engine ended without a word of success")
-    return monotonic() - began, layers.total
+    return monotonic() - began

@@ -37,9 +37,9 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
     """The engine's report; GaveUp says why there is none."""
     began, dialect = monotonic(), dialect_of(plan, address)
     listed = await _answering(plan, dialect, speaker)
-    seconds, size = None, None
+    seconds = None
     if plan.pull_model and dialect.pulls and not _served(plan, listed):
-        seconds, size = await _pulled(plan, address, speaker)
+        seconds = await _pulled(plan, address, speaker)
         listed = dict(await asked(dialect.models()))
     speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
     served = _served(plan, listed)
@@ -48,16 +48,14 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
     left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
-    first, tls_version = await _completion(
+    tls_version = await _completion(
         plan, await asked(resolved(address)), address, rows, max(left, MIN_COMPLETION_SECONDS)
     )
     return EngineReport(
         served_model=served,
         version=await asked(dialect.version()),
         model_digest=listed[served],
-        first_request_seconds=first,
         model_download_seconds=seconds,
-        model_download_bytes=size,
         effective={**await asked(dialect.effective()), **_security(plan, tls_version)},
         at=time(),
     )
@@ -145,7 +143,9 @@ def _certificate_cure(plan: LoadPlan, fault: int) -> str:
     return "Put the CA that signed it into a ConfigMap, and name that in endpoint.tls.caConfigMapRef."
 
 
-async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[float, int]:
+async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> float:
+    """Seconds that it took."""
+
     def on_bytes(done: int, total: int | None, status: str) -> None:
         share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else status
         speaker.progress(
@@ -170,9 +170,8 @@ async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> tuple[f
 
 async def _completion(
     plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row], seconds: float
-) -> tuple[float, str]:
-    """Seconds that one real completion took, on the route that is measured (it pays for what loads lazily), and the
-    TLS version of its connection (empty: none)."""
+) -> str:
+    """One real completion came back, on the route that is measured. The TLS version of its connection; empty: none."""
     request = Bodies(plan, address, rows, most=VERIFYING_TOKENS).request(VERIFYING_POINT, "verify", 0)
     why = ""
     for _ in range(TRIES):
@@ -201,7 +200,7 @@ async def _completion(
                 f"{plan.url} was asked for {plan.model} and answered as {wrong}. Correct the target's model.",
             )
         if not why:
-            return (record.end - record.start) / 1e9, tls_version
+            return tls_version
         if record.outcome == "errored":
             break
         await asyncio.sleep(RETRY_SECONDS)

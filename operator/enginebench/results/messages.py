@@ -48,10 +48,7 @@ class EngineReport(Wire, frozen=True, kw_only=True):
     served_model: str
     version: str = ""
     model_digest: str = ""
-    first_request_seconds: float
-    """Latency of the verifying completion, which pays for lazy loading."""
     model_download_seconds: float | None = None
-    model_download_bytes: int | None = None
     effective: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     """What is in force as far as the engine's API tells: contextLength, sizeBytes, sizeVramBytes, …"""
     generator_limit: GeneratorLimit | None = None
@@ -224,8 +221,7 @@ class Failure(Wire, frozen=True, kw_only=True):
     """The pod gives up, and why; always followed by `End`."""
 
     reason: str
-    """A stable CamelCase word: WrongModel, ModelNotFound, ModelPullFailed, EngineNotReady, DatasetInvalid,
-    DatasetNotFound, DatasetDownloadFailed, DatasetDigestMismatch, DatasetChanged, VerificationFailed, CertificateRefused, Unauthorized, Interrupted, LoadGeneratorError."""
+    """A stable CamelCase word: `docs/failures.md` has them."""
     message: str
 
 

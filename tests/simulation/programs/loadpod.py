@@ -216,8 +216,7 @@ class LoadPod:
         if served != self._plan.model:
             raise GivesUp("WrongModel", f"{self._plan.url} serves {served}, not {self._plan.model}.")
         server.asked.append(self._around.timeline.unix)
-        seconds = self._random.uniform(0.1, 3.0)
-        yield seconds
+        yield self._random.uniform(0.1, 3.0)
         if server.gone or not server.behaviour.verifies:
             raise GivesUp(
                 "VerificationFailed", f"{self._plan.url} did not complete one request: connection reset by peer."
@@ -227,7 +226,6 @@ class LoadPod:
                 served_model=served,
                 version=server.behaviour.version,
                 model_digest="sha256:feed",
-                first_request_seconds=round(seconds, 3),
                 effective={"contextLength": 4096},
                 at=self._around.timeline.unix,
             )

@@ -14,7 +14,7 @@ from enginebench.results.messages import (
 )
 from enginebench.workflow.observed import ReceivedPoint
 
-ENGINE = EngineReport(served_model="m", version="0.9.1", first_request_seconds=0.1, at=1.0)
+ENGINE = EngineReport(served_model="m", version="0.9.1", at=1.0)
 DATASET = DatasetReport(rows=10, digest="sha256:ab")
 
 

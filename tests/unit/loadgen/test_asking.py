@@ -66,7 +66,6 @@ async def test_vllm_serves_the_model(api: str, log: Log) -> None:
     assert report.served_model == "tiny"
     assert report.version == "0.0.0-simulated"
     assert report.effective == {"maxModelLen": 8192}
-    assert 0.007 < report.first_request_seconds < 5  # eight tokens, a millisecond each
     assert report.model_download_seconds is None
     assert [m.stage for m in log.heard() if isinstance(m, Progress)] == ["Waiting", "Verifying"]
 
@@ -80,15 +79,14 @@ async def test_ollama_serves_the_model_by_its_full_name(api: str, log: Log) -> N
     assert report.effective["sizeBytes"] == report.effective["sizeVramBytes"] == 1 << 30
 
 
-async def test_ollama_pulls_what_is_not_there_and_tells_the_bytes(log: Log) -> None:
+async def test_ollama_pulls_what_is_not_there_and_tells_how_long_it_took(log: Log) -> None:
     async with simulated("ollama", pull_bytes=5_000_000, pull_seconds=0.2) as url:
         report = await verified(plan(url, api="OllamaChat", pull_model=True), log)
         again = await verified(plan(url, api="OllamaChat", pull_model=True), log)
-    assert report.model_download_bytes == 5_000_000
     assert report.model_download_seconds is not None
     assert 0.1 < report.model_download_seconds < 5
     assert "DownloadingModel" in [m.stage for m in log.heard() if isinstance(m, Progress)]
-    assert again.model_download_bytes is None
+    assert again.model_download_seconds is None
 
 
 @pytest.mark.parametrize(

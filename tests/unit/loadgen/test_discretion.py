@@ -40,12 +40,8 @@ def test_what_is_no_token_stays() -> None:
 
 
 def test_every_text_of_a_message_is_cleaned() -> None:
-    report = EngineReport(
-        served_model=f"m-{TOKEN}", first_request_seconds=1.5, effective={"a": TOKEN, "b": 3, "c": True}
-    )
-    assert clean(report, TOKEN) == EngineReport(
-        served_model=f"m-{HIDDEN}", first_request_seconds=1.5, effective={"a": HIDDEN, "b": 3, "c": True}
-    )
+    report = EngineReport(served_model=f"m-{TOKEN}", effective={"a": TOKEN, "b": 3, "c": True})
+    assert clean(report, TOKEN) == EngineReport(served_model=f"m-{HIDDEN}", effective={"a": HIDDEN, "b": 3, "c": True})
     errors = {f"no {TOKEN}": 2, f"no {TOKEN[:10]}": 3, "other": 1}
     assert clean(errors, TOKEN) == {f"no {HIDDEN}": 5, "other": 1}
 

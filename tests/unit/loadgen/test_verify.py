@@ -60,7 +60,6 @@ async def test_an_openai_engine_tells_its_model_version_and_context(said: Said) 
         report = await verified(plan(engine.url), said)
     assert (report.served_model, report.version, report.model_digest) == ("tiny", "1.2.3", "")
     assert report.effective == {"maxModelLen": 2048}
-    assert report.first_request_seconds >= 0.02
     assert report.model_download_seconds is None
     [body] = engine.bodies
     assert body["max_tokens"] == 8
@@ -137,11 +136,10 @@ PULL: list[dict[str, Any]] = [
 ]
 
 
-async def test_a_missing_model_is_pulled_and_its_bytes_are_told(said: Said) -> None:
+async def test_a_missing_model_is_pulled_and_that_is_told(said: Said) -> None:
     engine = Engine(present=False, pull=[*PULL, {"status": "success"}])
     async with serving(engine):
         report = await verified(plan(engine.url, api="OllamaChat", pull_model=True), said)
-    assert report.model_download_bytes == 2_000_000_500
     assert report.model_download_seconds is not None
     first = next(p for p in said.progress() if p.stage == "DownloadingModel")
     assert first.message == "downloading tiny: asked for"

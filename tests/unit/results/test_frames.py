@@ -59,7 +59,7 @@ def heard(lines: list[bytes], decoder: Decoder | None = None) -> list[Spoken]:
 ONE_OF_EACH: list[SpokenMessage] = [
     Progress(stage="Loading", message="4 users, load point 1 of 2", at=1.5, point=0),
     DatasetReport(rows=3, digest="sha256:00", errors=("line 2: no prompt",)),
-    EngineReport(served_model="m", first_request_seconds=0.25, effective={"contextLength": 4096, "on": True}),
+    EngineReport(served_model="m", effective={"contextLength": 4096, "on": True}),
     point(0, noise(1, 50_000)),
     Failure(reason="WrongModel", message="serves other, not m"),
     End(points=1),

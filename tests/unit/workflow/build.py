@@ -62,7 +62,7 @@ def received(index: int = 0, **changes: Any) -> ReceivedPoint:
 def heard(*points: ReceivedPoint, verified: bool = True, now: float = 10, **changes: Any) -> Heard:
     """A load pod that has verified its engine and sent `points`."""
     values: dict[str, Any] = {
-        "engine": EngineReport(served_model="m", first_request_seconds=0.1, at=at(3).timestamp()) if verified else None,
+        "engine": EngineReport(served_model="m", at=at(3).timestamp()) if verified else None,
         "progress": Progress(stage="Loading" if verified else "Waiting", message="1 user, load point 1 of 2"),
         "points": points,
         "heard_at": at(now),
