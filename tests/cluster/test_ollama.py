@@ -11,7 +11,7 @@ import pytest
 
 from images.ollama.build import NODE_FOLDER
 from tests.cluster.conftest import ROOT, make
-from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
+from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome, sound
 from tests.support.runs import benchmark
 
 MODEL = "tiny"
@@ -76,7 +76,8 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
             },
             engineDefaults={
                 "gpu": {"count": 1},
-                "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}},
+                # A core is left to the load generator, which would be held up by an engine that computes on all.
+                "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "1"}},
                 "modelCache": {"persistentVolumeClaim": {"claimName": models}},
             },
         )
@@ -92,7 +93,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
         assert engines[name]["modelDigest"]
     points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
     for point in points.values():
-        assert point["validity"] in ("Valid", "Limited")
+        assert sound(point), point
         assert point["requests"]["succeeded"] > 0
         assert point["outputTokensPerSecond"] > 0
         for figure in ("ttftMilliseconds", "itlMilliseconds"):
