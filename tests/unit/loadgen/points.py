@@ -8,14 +8,14 @@ from enginebench.loadgen.address import parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.dataset import read
-from enginebench.loadgen.point import Site, measure
+from enginebench.loadgen.point import Say, Site, measure
 from enginebench.loadgen.verify import resolved
 from enginebench.results.messages import PointReport
 from tests.support.engine import Engine, serving
 from tests.unit.loadgen.plans import plan
 
 
-async def site_of(what: LoadPlan) -> Site:
+async def site_of(what: LoadPlan, say: Say = lambda _stage, _message: None) -> Site:
     rows, _ = read(what.dataset, chat=True)
     address = parse(what.url)
     return Site(
@@ -24,7 +24,7 @@ async def site_of(what: LoadPlan) -> Site:
         bodies=Bodies(what, address, rows),
         engine_start=ProcessStart(address),
         interrupt=asyncio.Event(),
-        say=lambda _stage, _message: None,
+        say=say,
     )
 
 

@@ -275,14 +275,22 @@ async def test_a_window_that_only_a_count_would_close_ends_when_nothing_moves(mo
 async def test_an_interrupt_closes_the_point_at_once_with_what_there_is() -> None:
     engine = Engine(behave=steady(gap=0.02))
     async with serving(engine):
-        site = await site_of(plan(engine.url, duration_seconds=30))
-        asyncio.get_running_loop().call_later(1.0, site.interrupt.set)
-        report = await asyncio.wait_for(measure(site, PointPlan(index=0, concurrency=2)), 5)
+        opened = asyncio.Event()
+        what = plan(engine.url, duration_seconds=60)
+        site = await site_of(what, lambda stage, _: opened.set() if stage == "Loading" else None)
+        measuring = asyncio.create_task(measure(site, PointPlan(index=0, concurrency=2)))
+        async with asyncio.timeout(30):
+            await opened.wait()
+            before = len(engine.bodies)
+            while len(engine.bodies) < before + 4:  # noqa: ASYNC110  # the newest of them is in flight
+                await asyncio.sleep(0.01)
+            site.interrupt.set()
+            report = await measuring
     assert report is not None
     assert report.evidence.interrupted
     assert not report.evidence.drain_bound_reached
-    assert report.window_seconds < 2
-    assert report.requests.incomplete == 2
+    assert report.window_seconds < 30
+    assert 1 <= report.requests.incomplete <= 2
 
 
 async def test_an_interrupt_before_the_window_leaves_no_point() -> None:

@@ -1,6 +1,7 @@
 """More users than slots: the throughput is the engine's, the waiting is in TTFT, and what does not end is censored."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -22,7 +23,8 @@ async def _none() -> float | None:
     return None
 
 
-async def measured(engine: TimedEngine, **changes: int) -> PointReport:
+async def measured(engine: TimedEngine, *, opened: Callable[[], None] = lambda: None, **changes: int) -> PointReport:
+    """`opened` is called as the window opens, and once a second from then on."""
     async with serving(engine) as server:
         settings = plan(server.url, api=API, **changes)
         rows, _ = read(settings.dataset, chat=False)
@@ -33,7 +35,7 @@ async def measured(engine: TimedEngine, **changes: int) -> PointReport:
             bodies=Bodies(settings, address, rows),
             engine_start=_none,
             interrupt=asyncio.Event(),
-            say=lambda _stage, _words: None,
+            say=lambda stage, _words: opened() if stage == "Loading" else None,
         )
         report = await measure(site, PointPlan(index=0, concurrency=USERS))
     assert report is not None
@@ -60,9 +62,18 @@ async def test_an_overloaded_engine_is_bounded_in_time_and_told_as_at_least(monk
     """Each answer takes 0.3 s, so that 24 users have no warm-up of a second; in the window the engine stalls."""
     monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.6)
     engine = TimedEngine(ttft=0.2, gap=0.025, tokens=5, slots=SLOTS)
-    began = asyncio.get_running_loop().time()
-    asyncio.get_running_loop().call_later(1.3, lambda: setattr(engine, "ttft", 60.0))
-    report = await measured(engine, duration_seconds=1, warmup_max_seconds=1)
+    opened = asyncio.Event()
+
+    async def stall() -> None:
+        await opened.wait()
+        before = len(engine.answered)
+        while len(engine.answered) < before + SLOTS:  # noqa: ASYNC110  # requests of the window wait for a slot
+            await asyncio.sleep(0.01)
+        engine.ttft = 60.0
+
+    began, stalling = asyncio.get_running_loop().time(), asyncio.create_task(stall())
+    report = await measured(engine, opened=opened.set, duration_seconds=2, warmup_max_seconds=1)
+    await stalling
     assert asyncio.get_running_loop().time() - began < 20
     assert report.evidence.warmup_bound_reached
     assert report.evidence.drain_bound_reached
