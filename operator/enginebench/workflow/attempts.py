@@ -151,6 +151,7 @@ def next_turn(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> Turn | None:
 
 
 def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
+    """A child of the attempt cannot be created: an object of its name is somebody else's."""
     for role, kind in KIND_OF.items():
         name = f"{kind}/{child_name(seen.name, seen.uid, role, target, attempt)}"
         if name in seen.name_conflicts:

@@ -128,6 +128,8 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
+    """A node, as far as a run depends on it."""
+
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     ready: bool = True

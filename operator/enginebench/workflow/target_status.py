@@ -16,6 +16,7 @@ from enginebench.workflow.verdicts import peak
 
 
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
+    """A target's entry of the status. `stop`: why the run ends without it, if it does."""
     target = draft.view
     phase, message = _phase(draft, stop)
     served = draft.open and target.verified and not draft.fresh

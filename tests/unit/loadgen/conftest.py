@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
 from enginebench.loadgen import verify
+from tests.unit.loadgen.tls import Authority
 
 # Property tests are judged by what they find, not by how busy the machine is.
 settings.register_profile("any-machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,3 +27,8 @@ def pytest_asyncio_loop_factories(
 def _retries_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that is not there yet is asked again sooner than in a cluster."""
     monkeypatch.setattr(verify, "RETRY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)

@@ -53,7 +53,7 @@ def carrying(most: int, tried: list[int], **beyond: float) -> Measure:
         (140, [1, 64, 128, 256, 192], 128),
     ],
 )
-async def test_streams_are_doubled_until_they_distort_and_then_once_halved(
+async def test_streams_are_doubled_until_they_distort_and_then_tried_halfway(
     most: int, tried: list[int], found: int, beyond: dict[str, float]
 ) -> None:
     seen: list[int] = []
