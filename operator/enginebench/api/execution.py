@@ -19,22 +19,18 @@ class NativeGenerator(SpecObject):
 class LoadGenerator(SpecObject):
     """Where the load comes from."""
 
-    pods: Annotated[
-        int,
-        Rule(
-            sentence="must be 1: one load pod carries up to 4096 users",
-            cel="self == 1",
-            holds=lambda pods: pods == 1,
-        ),
-    ] = 1
-    """How many load pods; one carries up to 4096 users."""
+    pods: Annotated[int, Field(ge=1, le=32)] = 1
+    """How many load pods: for loads that one node's CPU or network cannot carry. Each load point is dealt out to them,
+    measured over their common time, and its results are merged exactly. At most as many as the lowest level has
+    users. Each mounts what the first one mounts: a claim must allow as many nodes. The first one leads the others,
+    which reach it at its port 8002."""
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes of a load pod, each with its share of the users and a loop of its own: for loads that one core cannot
     carry (loadGenerator.calibrate tells what they carry together). At most one a core of the pod."""
     native: NativeGenerator | None = None
     """EngineBench's own load generator; used where absent, too."""
     calibrate: bool = False
-    """While the engine starts, each load pod measures how many tokens/s its processes can receive without distorting
+    """While the engine starts, the first load pod measures how many tokens/s its processes can receive without distorting
     them, against a simulated engine beside them: status.targets[].loadGenerator. Takes about a minute."""
     resources: Resources | None = None
     """CPU and memory of the load pod. Where nothing is said: requests of 500m for each process, of 512Mi for the first

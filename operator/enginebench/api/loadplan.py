@@ -23,6 +23,13 @@ DOWNLOAD_SECONDS = 600
 """A data set is downloaded within this time, all tries together, or not at all."""
 
 
+SECRET_VARIABLE = "ENGINEBENCH_LOAD_SECRET"  # noqa: S105  # a name
+"""Environment variable of several load pods: what they know each other by. The plan never holds it."""
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+"""Kubernetes' own, in the pods of an Indexed Job; the pod of index 0 leads."""
+LEADER_PORT = 8002
+"""Where the first load pod listens for the others."""
+
 CALIBRATION_SECONDS = 120
 """The load pod gives up measuring itself after this."""
 CALIBRATION_PORT = 8001
@@ -203,7 +210,12 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
     processes: int = 1
-    """Of the load pod; each point's load is dealt out to them."""
+    """Of each load pod; each point's load is dealt out to them."""
+    pods: int = 1
+    """Load pods, all with this same plan."""
+    leader: str = ""
+    """Several pods: the host name of the first one, which commands the others."""
+    leader_port: int = LEADER_PORT
     requests_folder: str = ""
     """The run's own folder on a volume: every request is kept in here; empty: they are not kept."""
     point_bytes: int = 65536

@@ -69,6 +69,24 @@ class BenchmarkRunSpec(SpecObject):
             field=".activeDeadlineSeconds",
         ),
         Rule(
+            sentence="is more than the least number of users in workload.load, and a pod would have none: "
+            "take fewer pods, or more users",
+            cel="!has(self.loadGenerator) || "
+            "((!has(self.workload.load.concurrency) || "
+            "self.workload.load.concurrency.levels.all(level, level >= self.loadGenerator.pods)) && "
+            "(!has(self.workload.load.throughput) || !has(self.workload.load.throughput.maxConcurrency) || "
+            "self.workload.load.throughput.maxConcurrency >= self.loadGenerator.pods) && "
+            "(!has(self.workload.load.sweep) || !has(self.workload.load.sweep.concurrency) || "
+            "(has(self.workload.load.sweep.concurrency.min) ? self.workload.load.sweep.concurrency.min : 1) >= "
+            "self.loadGenerator.pods))",
+            holds=lambda self: (
+                self.load_generator is None
+                or (least := self.workload.load.least_users) is None
+                or self.load_generator.pods <= least
+            ),
+            field=".loadGenerator.pods",
+        ),
+        Rule(
             sentence="apply to no target, all are endpoints, for which nothing is deployed: remove engineDefaults",
             cel="!has(self.engineDefaults) || !self.targets.all(t, has(t.endpoint))",
             holds=lambda self: self.engine_defaults is None or not all(target.endpoint for target in self.targets),

@@ -186,6 +186,16 @@ class Load(SpecObject):
         return self.sweep.points if self.sweep is not None else 1
 
     @property
+    def least_users(self) -> int | None:
+        """Users of its smallest closed loop; None where there is none."""
+        if self.concurrency is not None:
+            return min(self.concurrency.levels)
+        if self.throughput is not None:
+            return self.throughput.max_concurrency
+        swept = self.sweep.concurrency if self.sweep is not None else None
+        return swept.min if swept is not None else None
+
+    @property
     def most_users(self) -> int:
         """Users of its largest closed loop; 0 where there is none."""
         if self.concurrency is not None:

@@ -1,5 +1,6 @@
 """The objects that the operator creates for a run, as the API server gets them."""
 
+import secrets
 from typing import Any
 
 from enginebench.api import loadplan, resolve
@@ -21,6 +22,8 @@ MOST_POINT_BYTES = 1024 * 1024
 """In frames, a third more than as it is stored: a ConfigMap holds 1 MiB."""
 ENGINE_WAIT_SECONDS = 30 * 86400
 """A load pod waits so long for an engine that we deploy: the operator judges its start, which knows more."""
+SECRET_BYTES = 32
+"""Of what several load pods know each other by."""
 LOAD_GRACE_SECONDS = 45
 """The load pod closes its point within 30 s of SIGTERM; the rest is for a slow node."""
 
@@ -44,6 +47,8 @@ def child(seen: Observed, create: Create, platform: Platform) -> Obj:
             body = {"apiVersion": "v1", "kind": "ConfigMap", "immutable": True, "data": {loadplan.PLAN_FILE: text}}
         case Role.LOAD:
             body = _job(seen, seen.spec, create, target, platform)
+        case Role.LOAD_SERVICE:
+            body = _load_service(seen, create)
         case Role.DATA:
             raise ValueError("data ConfigMaps are made by `data`")
     return _dressed(seen, body, create.role, create.target, create.attempt)
@@ -85,14 +90,32 @@ def _dressed(seen: Observed, body: Obj, role: Role, target: str, attempt: int, p
     return body
 
 
-def _service(seen: Observed, create: Create, target: Target) -> Obj:
-    own = labels.labels(run=seen.name, run_uid=seen.uid, role=Role.ENGINE, target=create.target, attempt=create.attempt)
-    selector = {key: own[key] for key in (labels.RUN_UID, labels.TARGET, labels.ATTEMPT, labels.ROLE)}
+def _selector(seen: Observed, create: Create, role: Role) -> dict[str, str]:
+    """Of the pods of a role in this attempt."""
+    own = labels.labels(run=seen.name, run_uid=seen.uid, role=role, target=create.target, attempt=create.attempt)
+    return {key: own[key] for key in (labels.RUN_UID, labels.TARGET, labels.ATTEMPT, labels.ROLE)}
+
+
+def _load_service(seen: Observed, create: Create) -> Obj:
+    """Gives each load pod a name of its own."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "spec": {
-            "selector": selector,
+            "clusterIP": "None",
+            "selector": _selector(seen, create, Role.LOAD),
+            "ports": [{"name": "lead", "port": loadplan.LEADER_PORT, "targetPort": loadplan.LEADER_PORT}],
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def _service(seen: Observed, create: Create, target: Target) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "spec": {
+            "selector": _selector(seen, create, Role.ENGINE),
             "ports": [{"name": "http", "port": engine_of(target).port(target), "targetPort": "http"}],
             "publishNotReadyAddresses": True,  # the load pod sees the engine before its probes do
         },
@@ -158,6 +181,11 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         "containers": [container],
         "volumes": volumes,
     }
+    if generator.pods > 1:
+        # Of the object that the API server takes first; a later try meets that one. No Secret: its right is not ours.
+        env.append({"name": loadplan.SECRET_VARIABLE, "value": secrets.token_hex(SECRET_BYTES)})
+        container["ports"] = [{"name": "lead", "containerPort": loadplan.LEADER_PORT}]
+        pod_spec["subdomain"] = child_name(seen.name, seen.uid, Role.LOAD_SERVICE, create.target, create.attempt)
     if generator.calibrate and create.target:
         pod_spec["initContainers"] = [_calibration_engine(container)]
     if generator.node_selector:
@@ -250,6 +278,8 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         simulated=target.simulated is not None,
         request=request,
         processes=generator.processes,
+        pods=generator.pods,
+        leader=_leader(seen, create) if generator.pods > 1 else "",
         calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if generator.calibrate else "",
         requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),
@@ -258,6 +288,14 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         points_total=len(workload.points),
         **common,
     )
+
+
+def _leader(seen: Observed, create: Create) -> str:
+    """The host name of the first load pod: an Indexed Job calls it so."""
+    job, service = (
+        child_name(seen.name, seen.uid, role, create.target, create.attempt) for role in (Role.LOAD, Role.LOAD_SERVICE)
+    )
+    return f"{job}-0.{service}.{seen.namespace}.svc"
 
 
 def _url(seen: Observed, create: Create, target: Target) -> str:

@@ -12,6 +12,8 @@ ATTEMPT = PREFIX + "attempt"
 ROLE = LABEL_ROLE
 POINT = PREFIX + "point"
 """Of a data ConfigMap: the index of its load point."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""Kubernetes' own, on the pods of an Indexed Job."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 SHA256 = PREFIX + "sha256"
@@ -24,6 +26,7 @@ ROLE_WORD = {
     Role.SERVICE: "service",
     Role.LOAD_PLAN: "plan",
     Role.LOAD: "load",
+    Role.LOAD_SERVICE: "load-service",
     Role.DATA: "data",
 }
 ROLE_OF_WORD = {word: role for role, word in ROLE_WORD.items()}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from enginebench.api import resolve
 from enginebench.api.errors import sentences
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import labels, payload, views
@@ -63,7 +64,10 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     assert known.status is not None  # _read has put it there
     looks = await _looks(api, key, uid, known)
     pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
-    children = [await _with_trouble(api, namespace, look.child, pods, now) for look in looks if look.child is not None]
+    wanted = resolve.load_generator(known.spec).pods if known.spec is not None else 1
+    children = [
+        await _with_trouble(api, namespace, look.child, pods, wanted, now) for look in looks if look.child is not None
+    ]
     for child in children:
         if child.role is not Role.DATA:  # there after all: another operator may have been luckier
             known.refusals.pop((child.target, child.attempt, child.role.value), None)
@@ -154,11 +158,14 @@ async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: dateti
     return replace(pod, troubles=tuple(await _troubles(api, namespace, pod.uid)))
 
 
-async def _with_trouble(api: KubeApi, namespace: str, child: Child, pods: Sequence[PodView], now: datetime) -> Child:
-    """With the last Warning Event of a Job that has no pod."""
+async def _with_trouble(
+    api: KubeApi, namespace: str, child: Child, pods: Sequence[PodView], wanted: int, now: datetime
+) -> Child:
+    """With the last Warning Event of a Job that lacks one of the `wanted` pods; what reads the data set has one."""
     if child.role is not Role.LOAD or child.failed or now - child.created < STUCK:
         return child
-    if any(p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt) for p in pods):
+    mine = [p for p in pods if p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt)]
+    if len(mine) >= (wanted if child.target else 1):
         return child
     troubles = await _troubles(api, namespace, child.uid)
     return replace(child, trouble=troubles[-1].message) if troubles else child

@@ -12,7 +12,7 @@ from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import Key, load_pod, observe
 from enginebench.engines.base import Platform
 from enginebench.workflow.decide import decide
-from enginebench.workflow.observed import Observed, PodView, Role
+from enginebench.workflow.observed import Observed, PodView
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def _to_follow(seen: Observed) -> tuple[LoadPod, ...]:
 def _speaks(seen: Observed, pod: PodView) -> bool:
     heard = seen.heard.get(pod.uid)
     closed = heard is not None and (heard.ended or heard.exhausted)
-    return pod.role is Role.LOAD and not closed and (pod.started_at is not None or pod.over)
+    return pod.speaks and not closed and (pod.started_at is not None or pod.over)
 
 
 def _forget(seen: Observed, feeds: Feeds, memory: Memory, finished: bool) -> None:

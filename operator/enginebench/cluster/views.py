@@ -92,6 +92,7 @@ def pod(obj: Obj, kind: Role) -> PodView:
         target=marks.get(labels.TARGET, ""),
         attempt=_number(marks.get(labels.ATTEMPT)),
         created=_created(obj),
+        index=_number(marks.get(labels.INDEX)),
         deleting=time(metadata.get("deletionTimestamp")),
         phase=status.get("phase") or "Pending",
         node=spec.get("nodeName") or "",

@@ -45,7 +45,7 @@ class Prepare(Order, frozen=True):
 class Start(Order, frozen=True):
     ramp_seconds: float
     at: int
-    """The leader's monotonic clock, which the processes of a pod share: schedules count from here."""
+    """The moment that schedules count from, by the follower's own monotonic clock."""
 
 
 class Open(Order, frozen=True):
@@ -58,6 +58,12 @@ class Tick(Order, frozen=True):
 
 class Close(Order, frozen=True):
     """The window closes; what was started in it is followed on."""
+
+
+class Ping(Order, frozen=True):
+    """Say what your clock shows."""
+
+    number: int
 
 
 class Stop(Order, frozen=True):
@@ -94,6 +100,14 @@ class Alive(Report, frozen=True):
     progress: int
 
 
+class Pong(Report, frozen=True):
+    """The answer to the ping of that number."""
+
+    number: int
+    clock: int
+    """The follower's monotonic clock, nanoseconds."""
+
+
 class Share(Report, frozen=True):
     """What was seen of the point: `results.shares`' bytes; and its prompts, as `Bodies` counts them."""
 
@@ -110,10 +124,10 @@ class Refusal(Report, frozen=True):
 
 
 ORDERS: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(
-    Rows | Prepare | Start | Open | Tick | Close | Stop | Beat
+    Rows | Prepare | Start | Open | Tick | Close | Ping | Stop | Beat
 )
 REPORTS: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(
-    Prepared | Warm | Full | Drained | Alive | Share | Refusal
+    Prepared | Warm | Full | Drained | Alive | Pong | Share | Refusal
 )
 
 

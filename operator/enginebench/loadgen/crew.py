@@ -19,6 +19,8 @@ from enginebench.loadgen.channel import (
     Lost,
     Open,
     Order,
+    Ping,
+    Pong,
     Prepare,
     Prepared,
     Refusal,
@@ -38,6 +40,8 @@ from enginebench.results import shares
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 
+PINGS, PING_PAUSE = 20, 0.005
+"""Before and after a point, of each process of another pod; seconds between them."""
 SHARE_SECONDS = 60.0
 """A follower that has not handed over its share by then is lost."""
 
@@ -45,9 +49,11 @@ SHARE_SECONDS = 60.0
 class Remote:
     """One follower. A lost one is never waited for."""
 
-    def __init__(self, name: str, channel: Channel) -> None:
+    def __init__(self, name: str, channel: Channel, *, distant: bool = False) -> None:
+        """`distant`: in another pod, whose clock is not ours."""
         self.name = name
         """For people: which process it is."""
+        self.distant = distant
         self.lost = ""
         """Why it is gone, in words."""
         self.refusal: Refusal | None = None
@@ -58,6 +64,9 @@ class Remote:
         self.seen: Seen | None = None
         self.asked = self.repeated = 0
         self.on_loss: Callable[[], None] = lambda: None
+        self._readings: list[shares.Offset] = []
+        self._pings = 0
+        self._pong: asyncio.Future[int | None] | None = None
         self._channel = channel
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
 
@@ -71,12 +80,43 @@ class Remote:
     def prepare(self, point: PointPlan, shard: Shard) -> None:
         """A new point: what was told of the last one is forgotten."""
         self.progress, self.seen = 0, None
+        self._readings.clear()
         self.asked = self.repeated = 0
         for event in self._of_a_point():
             event.clear()
         self.tell(Prepare(point, shard.number, shard.count))
         if self.lost:
             self._release()
+
+    @property
+    def offset(self) -> shares.Offset:
+        """Of its clock, by all that was read since the point was prepared."""
+        return shares.spanning(self._readings) if self._readings else shares.SAME_CLOCK
+
+    async def compare_clocks(self) -> None:
+        """Read its clock: of several pings the one that took the least time tells the most."""
+        if not self.distant:
+            return
+        best: shares.Offset | None = None
+        for _ in range(PINGS):
+            if (reading := await self._ping()) is None:
+                return  # lost: its share is, too
+            if best is None or reading.uncertainty < best.uncertainty:
+                best = reading
+            await asyncio.sleep(PING_PAUSE)
+        if best is not None:
+            self._readings.append(best)
+
+    async def _ping(self) -> shares.Offset | None:
+        if self.lost:
+            return None
+        self._pings += 1
+        self._pong = asyncio.get_running_loop().create_future()
+        asked = monotonic_ns()
+        self.tell(Ping(self._pings))
+        clock = await self._pong
+        answered = monotonic_ns()
+        return None if clock is None else shares.reading(asked, clock, answered)
 
     def lose(self, why: str) -> None:
         """It is gone: whoever waits for it waits no longer."""
@@ -96,6 +136,8 @@ class Remote:
     def _release(self) -> None:
         for event in self._of_a_point():
             event.set()
+        if self._pong is not None and not self._pong.done():
+            self._pong.set_result(None)
 
     async def _listen(self) -> None:
         try:
@@ -118,6 +160,9 @@ class Remote:
                 self.drained.set()
             case Alive(progress):
                 self.progress = progress
+            case Pong(number, clock):
+                if number == self._pings and self._pong is not None and not self._pong.done():
+                    self._pong.set_result(clock)
             case Share():
                 self.seen = shares.from_bytes(report.seen)
                 self.asked, self.repeated = report.asked, report.repeated
@@ -141,6 +186,8 @@ class Crew:
         """One of them is lost: what is being measured is worth nothing."""
         for remote in self.remotes:
             remote.on_loss = self.broken.set
+            if remote.lost:
+                self.broken.set()
 
     def hand_out(self, rows: Sequence[Row]) -> None:
         """The data set, to all."""
@@ -200,6 +247,12 @@ class SharedLoad:
         return sum(remote.seen is None for remote in self._remotes)
 
     @property
+    def clock_uncertainty(self) -> float | None:
+        """Of the clocks of all pods against ours, seconds; None where there is only one clock."""
+        distant = [remote.offset.uncertainty for remote in self._remotes if remote.distant]
+        return max(distant) / 1e9 if distant else None
+
+    @property
     def prompts_repeated(self) -> float:
         """Share of the window's requests whose prompt, unsalted, had been asked before by the same process."""
         asked = self._bodies.asked + sum(remote.asked for remote in self._remotes)
@@ -209,6 +262,7 @@ class SharedLoad:
         for number, remote in enumerate(self._remotes, 1):
             remote.prepare(self._point, Shard(number, len(self._remotes) + 1))
         await asyncio.gather(self._own.connect(), *(remote.prepared.wait() for remote in self._remotes))
+        await self._compare_clocks()
         own, remotes = self._own, self._remotes
         self._watchers = [
             asyncio.create_task(_together(self.warm, [own.warm, *(remote.warm for remote in remotes)])),
@@ -218,7 +272,8 @@ class SharedLoad:
 
     def start(self, ramp_seconds: float) -> None:
         self._own.begin_at = monotonic_ns()
-        self._tell(Start(ramp_seconds, self._own.begin_at))
+        for remote in self._remotes:
+            remote.tell(Start(ramp_seconds, self._own.begin_at + remote.offset.ahead))
         self._own.start(ramp_seconds)
 
     def open_window(self) -> None:
@@ -250,8 +305,12 @@ class SharedLoad:
         for remote in self._remotes:
             if not remote.handed_over.is_set():
                 remote.lose(f"it has not handed over its share within {SHARE_SECONDS:.0f} s")
-        parts = [self._own.seen(), *(remote.seen for remote in self._remotes if remote.seen is not None)]
-        return shares.merged([(seen, shares.SAME_CLOCK) for seen in parts])
+        await self._compare_clocks()
+        theirs = [(remote.seen, remote.offset) for remote in self._remotes if remote.seen is not None]
+        return shares.merged([(self._own.seen(), shares.SAME_CLOCK), *theirs])
+
+    async def _compare_clocks(self) -> None:
+        await asyncio.gather(*(remote.compare_clocks() for remote in self._remotes))
 
     def _tell(self, order: Order) -> None:
         for remote in self._remotes:

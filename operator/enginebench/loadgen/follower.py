@@ -5,6 +5,7 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from time import monotonic_ns
 from typing import Any
 
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
@@ -21,6 +22,8 @@ from enginebench.loadgen.channel import (
     Full,
     Lost,
     Open,
+    Ping,
+    Pong,
     Prepare,
     Prepared,
     Refusal,
@@ -102,6 +105,8 @@ class Follower:
                 load.stop()
                 self._channel.say(Share(shares.to_bytes(load.seen()), *self._prompts))
                 self._end()
+            case Ping(number):
+                self._channel.say(Pong(number, monotonic_ns()))
             case Beat():
                 pass
 

@@ -18,7 +18,7 @@ import uvloop
 
 from enginebench.api import loadplan
 from enginebench.api.loadplan import CALIBRATION_SECONDS, CALIBRATION_STREAMS, LoadPlan, PointPlan, Row
-from enginebench.loadgen import dataset
+from enginebench.loadgen import dataset, follower_pod
 from enginebench.loadgen.access import address_of
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import ProcessStart
@@ -29,6 +29,7 @@ from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.follower import Follower
 from enginebench.loadgen.idle import Idle
+from enginebench.loadgen.muster import Muster
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, burst_users, measure
 from enginebench.loadgen.processes import Processes, fork
 from enginebench.loadgen.routes import ROUTES
@@ -59,13 +60,21 @@ def main(argv: Sequence[str]) -> int:
         return 2
     speaker = Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())
     followers = plan.processes - 1 if plan.task == "load" else 0
-    processes = fork(followers, lambda own: uvloop.run(follow(plan, own, speaker.complain)))
+    pod = int(os.environ.get(loadplan.INDEX_VARIABLE, "0")) if plan.pods > 1 else 0
+    if pod:
+        return follower_pod.main(plan, pod, secret(), speaker.complain)
+    processes = fork(followers, lambda _, own: uvloop.run(follow(plan, own, speaker.complain)))
     carriers = fork(
         followers if plan.calibrate_url else 0,
-        lambda own: uvloop.run(follow(calibration_of(plan), own, speaker.complain)),
+        lambda _, own: uvloop.run(follow(calibration_of(plan), own, speaker.complain)),
     )
     uvloop.run(Program(plan, speaker, processes, carriers).run())
     return 0
+
+
+def secret() -> bytes:
+    """What the load pods of a run know each other by."""
+    return os.environ.get(loadplan.SECRET_VARIABLE, "").encode()
 
 
 async def follow(plan: LoadPlan, own: socket.socket, complain: Callable[[str], None]) -> None:
@@ -121,6 +130,10 @@ class Program:
 
     async def _work(self) -> None:
         self._crew = await gathered(self._processes.sockets)
+        limit = await self._limit() if self._plan.calibrate_url else None
+        if self._plan.pods > 1 and self._plan.task == "load":
+            muster = Muster(self._plan, secret(), self._crew.remotes)
+            self._crew = await self._unless_interrupted(muster.complete(partial(self._say, "Waiting")))
         rows = await self._rows()
         if self._plan.task == "prepare":
             return
@@ -128,7 +141,6 @@ class Program:
             address = address_of(self._plan, os.environ)
         except ValueError as error:
             raise GaveUp("VerificationFailed", f"{error}.") from None
-        limit = await self._limit() if self._plan.calibrate_url else None
         report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
         self._speaker.say(msgspec.structs.replace(report, generator_limit=limit))
         await self._measure(address, rows)
@@ -201,6 +213,8 @@ class Program:
             self._say("WarmingUp", f"a burst of {in_words(users, None)}")
             await burst(site, users, Bodies(plan, address, rows, most=BURST_TOKENS))
         for planned in plan.points:
+            self._crew.raise_refusals()
+            self._crew.raise_lost()
             point = placed(planned, plan.sweep, measured)
             total = plan.points_total or len(plan.points)
             self._enter(

@@ -147,6 +147,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         started_at=started_at,
         ended_at=ended_at,
         lost_shards=load.lost_shards,
+        clock_uncertainty=load.clock_uncertainty,
         interrupted=interrupted,
         warmup_bound_reached=not warm,
         drain_bound_reached=not drained and not interrupted and not load.lost_shards,

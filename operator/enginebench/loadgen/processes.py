@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 END_SECONDS = 5.0
 """A process whose leader has closed the socket ends at once; one that is stopped or hangs is killed after this."""
@@ -36,12 +37,12 @@ class Processes:
         self._pids = []
 
 
-def fork(count: int, work: Callable[[socket.socket], None]) -> Processes:
-    """So many processes more, each of which does `work` with its end of a socket and then exits."""
+def fork(count: int, work: Callable[[int, socket.socket], None]) -> Processes:
+    """So many processes more, each of which does `work` with its number, from 1, and its end of a socket, and exits."""
     sockets: list[socket.socket] = []
     pids: list[int] = []
     gc.freeze()  # what is shared stays shared: a collection would write to every object
-    for _ in range(count):
+    for number in range(1, count + 1):
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -49,7 +50,7 @@ def fork(count: int, work: Callable[[socket.socket], None]) -> Processes:
         if pid == 0:
             for other in (*sockets, ours):
                 other.close()
-            _child(work, theirs)
+            _child(partial(work, number, theirs))
         theirs.close()
         sockets.append(ours)
         pids.append(pid)
@@ -57,13 +58,13 @@ def fork(count: int, work: Callable[[socket.socket], None]) -> Processes:
     return Processes(pids, sockets)
 
 
-def _child(work: Callable[[socket.socket], None], own: socket.socket) -> None:
+def _child(work: Callable[[], None]) -> None:
     """Never returns. It ends when its leader does: a signal to the whole group is the leader's to act on."""
     code = 1
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        work(own)
+        work()
         code = 0
     except BaseException:
         traceback.print_exc()

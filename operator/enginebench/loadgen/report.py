@@ -34,6 +34,7 @@ class Course:
     ended_at: float
     interrupted: bool = False
     lost_shards: int = 0
+    clock_uncertainty: float | None = None
     warmup_bound_reached: bool = False
     drain_bound_reached: bool = False
     engine_start_before: float | None = None
@@ -120,6 +121,7 @@ def _evidence(
     return Evidence(
         interrupted=course.interrupted,
         lost_shards=course.lost_shards,
+        clock_uncertainty=course.clock_uncertainty,
         wrong_models=tuple(
             name[:MOST_CHARACTERS] for name, _ in Counter(seen.wrong_models).most_common(MOST_ERROR_TEXTS)
         ),

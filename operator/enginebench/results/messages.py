@@ -112,6 +112,9 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """SIGTERM closed the point before its time."""
     lost_shards: int = 0
     """Processes of the load generator that went away during the point: their share of it is not in here."""
+    clock_uncertainty: float | None = None
+    """Seconds that the clocks of the load pods may differ by from what was taken for their difference; absent where
+    one pod carried all."""
     wrong_models: tuple[str, ...] = ()
     """Model names in responses that are not the one asked for."""
     engine_start_before: float | None = None

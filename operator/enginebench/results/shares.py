@@ -35,6 +35,18 @@ SAME_CLOCK = Offset()
 """Processes of one machine read the same monotonic clock."""
 
 
+def reading(asked: int, clock: int, answered: int) -> Offset:
+    """Of a clock that showed `clock` at some moment between the two of ours: nobody knows which way took longer."""
+    return Offset(ahead=clock - (asked + answered) // 2, uncertainty=(answered - asked + 1) // 2)
+
+
+def spanning(readings: Sequence[Offset]) -> Offset:
+    """That holds whenever one of these did, and in between: clocks drift, and what they drifted widens it."""
+    low = min(offset.ahead - offset.uncertainty for offset in readings)
+    high = max(offset.ahead + offset.uncertainty for offset in readings)
+    return Offset(ahead=(low + high) // 2, uncertainty=(high - low + 1) // 2)
+
+
 class NoCommonWindowError(ValueError):
     """The windows were so short, or the clocks so uncertain, that no moment lies in all of them."""
 

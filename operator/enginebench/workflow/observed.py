@@ -25,6 +25,8 @@ class Role(StrEnum):
     """ConfigMap with the load pod's plan."""
     LOAD = "l"
     """Job that loads the engine (or, for target "", prepares the data set)."""
+    LOAD_SERVICE = "h"
+    """Headless Service by which several load pods find the first of them."""
     DATA = "d"
     """ConfigMap with one measured point."""
 
@@ -34,6 +36,7 @@ KIND_OF = {
     Role.SERVICE: "Service",
     Role.LOAD_PLAN: "ConfigMap",
     Role.LOAD: "Job",
+    Role.LOAD_SERVICE: "Service",
     Role.DATA: "ConfigMap",
 }
 
@@ -56,7 +59,7 @@ class Child:
     """LOAD: why the Job says that it failed (its Failed condition, "reason: message"); a Job whose pod was
     deleted under it says so too, and then has no pod in `pods`."""
     trouble: str = ""
-    """LOAD: the last Warning Event on a Job that has no pod (quota, admission)."""
+    """LOAD: the last Warning Event on a Job that lacks a pod (quota, admission)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class PodView:
     target: str
     attempt: int
     created: datetime
+    index: int = 0
+    """LOAD: which of the Job's pods; the first one leads the others and speaks for them."""
     deleting: datetime | None = None
     phase: str = "Pending"
     """Pending | Running | Succeeded | Failed | Unknown"""
@@ -124,6 +129,11 @@ class PodView:
     def over(self) -> bool:
         """The scheduler no longer counts it: its GPU is free."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def speaks(self) -> bool:
+        """A load pod that is listened to."""
+        return self.role is Role.LOAD and self.index == 0
 
 
 @dataclass(frozen=True, slots=True)

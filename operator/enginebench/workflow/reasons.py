@@ -23,6 +23,8 @@ COALESCED_BOUND = 0.01
 """Of the gaps between events may have been lost to our own lag."""
 THROTTLED_BOUND, STOLEN_BOUND = 0.001, 0.01
 """Of the window may the load generator have been kept from running, by its cgroup and by the hypervisor."""
+CLOCK_SECONDS, CLOCK_SHARE = 0.1, 0.01
+"""May the clocks of the load pods be uncertain by: seconds, and share of the window."""
 STATIONARY_FROM = 300
 """Finished requests: of fewer it is not judged whether a point was stationary."""
 TOKEN_RATE_CHANGE, TTFT_CHANGE = 0.03, 0.10
@@ -116,6 +118,13 @@ def _load_pod_lost(case: Case) -> str:
     return f"{lost} of the load generator's processes went away: their share of the load is missing" if lost else ""
 
 
+def _clock_uncertain(case: Case) -> str:
+    uncertain, seconds = case.report.evidence.clock_uncertainty, case.report.window_seconds
+    if uncertain is None or uncertain <= min(CLOCK_SECONDS, CLOCK_SHARE * seconds):
+        return ""
+    return f"the clocks of the load pods are known to {1000 * uncertain:.3g} ms only, for a window of {seconds:.4g} s"
+
+
 def _engine_not_idle(case: Case) -> str:
     busy_with = case.report.evidence.engine_busy_with
     return f"the engine was not idle when the point began: {busy_with}" if busy_with else ""
@@ -182,6 +191,7 @@ INVALID: dict[str, Reason] = {
     "ErrorRate": _error_rate,
     "LoadNotDelivered": _load_not_delivered,
     "LoadPodLost": _load_pod_lost,
+    "ClockUncertain": _clock_uncertain,
     "LoadGeneratorSaturated": _load_generator_saturated,
 }
 """The engine, the load or the instrument was not what it should have been."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from enginebench.api.loadplan import PointPlan
-from enginebench.api.resolve import ResolvedTimeouts
+from enginebench.api.resolve import ResolvedTimeouts, load_generator
 from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
 
@@ -22,12 +22,17 @@ class TargetView:
     attempt: Attempt | None
     engine: PodView | None
     load: PodView | None
+    """The load pod that leads."""
     load_job: Child | None
     heard: Heard
     active_since: datetime | None = None
     """When the run's clock last began to tick."""
     longest_point: int | None = None
     """Seconds that no load point exceeds; None: nothing bounds it but its requests."""
+    followers: tuple[PodView, ...] = ()
+    """The other load pods."""
+    load_pods: int = 1
+    """How many there should be, the leading one among them."""
     refused: str = ""
     """What the API server last said when it refused to create a child of the newest attempt."""
 
@@ -57,11 +62,17 @@ class TargetView:
         return self.attempt is not None and any(row.attempt == self.attempt.number for row in self.rows)
 
     @property
+    def all_load_pods(self) -> tuple[PodView, ...]:
+        """Those that are there, the leading one first."""
+        return (*((self.load,) if self.load is not None else ()), *self.followers)
+
+    @property
     def data_read_at(self) -> datetime | None:
-        """When the load pod had its data set, or should have had it: no engine is waited for before."""
-        if self.load is None or self.load.started_at is None:
+        """When the load pods had their data set, or should have had it: no engine is waited for before."""
+        started = [pod.started_at for pod in self.all_load_pods if pod.started_at is not None]
+        if self.load is None or len(started) < self.load_pods:
             return None
-        latest = self.load.started_at + timedelta(seconds=self.timeouts.dataset_seconds)
+        latest = max(started) + timedelta(seconds=self.timeouts.dataset_seconds)
         return min(self.heard.dataset_at or latest, latest)
 
     @property
@@ -97,13 +108,9 @@ def view(
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
     attempt = status.attempts[-1] if status.attempts else None
     number = attempt.number if attempt is not None else 0
-    engine = load = None
-    for pod in seen.pods:
-        if pod.target == spec.name and pod.attempt == number:
-            if pod.role is Role.ENGINE:
-                engine = pod
-            else:
-                load = pod
+    mine = [pod for pod in seen.pods if pod.target == spec.name and pod.attempt == number]
+    engine = next((pod for pod in mine if pod.role is Role.ENGINE), None)
+    load = next((pod for pod in mine if pod.speaks), None)
     job = next(
         (c for c in seen.children if c.role is Role.LOAD and c.target == spec.name and c.attempt == number),
         None,
@@ -121,5 +128,7 @@ def view(
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
         longest_point=longest_point,
+        followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.speaks),
+        load_pods=load_generator(seen.spec).pods if seen.spec is not None else 1,
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),
     )

@@ -67,13 +67,13 @@ class Pod:
 
 
 @asynccontextmanager
-async def running(what: LoadPlan, folder: Path) -> AsyncIterator[Pod]:
+async def running(what: LoadPlan, folder: Path, **environment: str) -> AsyncIterator[Pod]:
     file = folder / "plan.json"
     file.write_bytes(loadplan.encode(what))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(OPERATOR)},
+        env={**os.environ, "PYTHONPATH": str(OPERATOR), **environment},
     )  # fmt: skip
     try:
         yield Pod(process)

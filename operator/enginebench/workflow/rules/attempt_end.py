@@ -123,13 +123,17 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     )
 
 
-def load_taken_away(target: TargetView, _: datetime) -> Problem | None:
-    """The load pod was evicted or deleted by somebody."""
+def load_taken_away(target: TargetView, now: datetime) -> Problem | None:
+    """A load pod was evicted or deleted by somebody; of several the Job deletes the others when one has died."""
     pod, job = target.load, target.load_job
-    if pod is not None and pod.disrupted:
-        return Problem("LoadPodEvicted", f"Load pod {pod.name} was taken from node {pod.node}: {pod.disrupted}.")
-    if pod is not None and pod.deleting is not None:
-        return Problem("LoadPodDeleted", f"Load pod {pod.name} was deleted, and not by the operator.")
+    for one in target.all_load_pods:
+        if one.disrupted:
+            return Problem("LoadPodEvicted", f"Load pod {one.name} was taken from node {one.node}: {one.disrupted}.")
+    if (died := _follower_died(target, now)) is not None:
+        return died
+    for one in target.all_load_pods:
+        if one.deleting is not None:
+            return Problem("LoadPodDeleted", f"Load pod {one.name} was deleted, and not by the operator.")
     if pod is None and job is not None and job.failed:
         return Problem("LoadPodDeleted", f"The pod of Job {job.name} is gone: {job.failed}.")
     if pod is None and job is None and target.rows_of_attempt:
@@ -145,20 +149,26 @@ def load_died(target: TargetView, _: datetime) -> Problem | None:
     return load_pod_died(pod, target.heard.last_lines)
 
 
+def _follower_died(target: TargetView, now: datetime) -> Problem | None:
+    """A load pod that another one leads. Once it is led, the leader says that it is lost: it gets a moment for that."""
+    dead = next((pod for pod in target.followers if pod.phase == "Failed"), None)
+    if dead is None or target.heard.failure is not None or target.heard.ended or not target.missing:
+        return None
+    if not _caught_up(target, now) or (dead.terminated is not None and now - dead.terminated.at < SETTLE):
+        return None
+    return load_pod_died(dead, ())
+
+
 def load_stuck(target: TargetView, now: datetime) -> Problem | None:
-    """It cannot be created, cannot start, or has fallen silent."""
-    pod, job = target.load, target.load_job
-    if pod is None:
-        if job is None or now - job.created < JOB_GRACE:
-            return None
-        return Problem(
-            "LoadPodNotCreated",
-            f"Job {job.name} has had no pod for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
-        )
-    if (problem := stuck(pod, now, target.timeouts, active_since=target.active_since)) is not None:
-        return _ca_not_found(target, problem) or Problem(problem.reason, f"Load pod: {problem.message}")
-    if pod.gated:
-        return _gated(target, pod, now)
+    """One cannot be created or cannot start, or the one that speaks has fallen silent."""
+    pod = target.load
+    if (problem := _not_created(target, now)) is not None or pod is None:
+        return problem
+    for one in target.all_load_pods:
+        if (problem := stuck(one, now, target.timeouts, active_since=target.active_since)) is not None:
+            return _ca_not_found(target, problem) or Problem(problem.reason, f"Load pod: {problem.message}")
+        if one.gated:
+            return _gated(target, one, now)
     heard = target.heard
     if heard.ended or not _caught_up(target, now):
         return None
@@ -175,6 +185,20 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         "LoadPodSilent",
         f"Load pod {pod.name} has said nothing for {limit.seconds} s. Look at its log and its node ({pod.node}), "
         "and run again.",
+    )
+
+
+def _not_created(target: TargetView, now: datetime) -> Problem | None:
+    """The Job cannot create all of its pods."""
+    job, there = target.load_job, len(target.all_load_pods)
+    if job is None or now - job.created < JOB_GRACE or (target.load is not None and target.verified):
+        return None
+    if there >= target.load_pods:
+        return None
+    has = "no pod" if not there else f"only {there} of its {target.load_pods} pods"
+    return Problem(
+        "LoadPodNotCreated",
+        f"Job {job.name} has had {has} for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
     )
 
 

@@ -16,6 +16,8 @@ OVERDUE = timedelta(seconds=120)
 WITH_ENGINE = (Role.SERVICE, Role.LOAD_PLAN, Role.ENGINE, Role.LOAD)
 """In this order: a load pod whose plan is not there would wait in a failed mount."""
 WITHOUT_ENGINE = (Role.LOAD_PLAN, Role.LOAD)
+SEVERAL = (Role.LOAD_SERVICE,)
+"""Before these, where there are several load pods."""
 
 
 def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator[Create]:
@@ -29,7 +31,7 @@ def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator
 def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:
     """Deletes of an ended attempt: the load first, so that it closes its point; the engine when that is done."""
     mine = [c for c in seen.children if c.target == target and c.attempt == attempt and c.role is not Role.DATA]
-    load = next((p for p in seen.pods if p.role is Role.LOAD and p.target == target and p.attempt == attempt), None)
+    load = next((p for p in seen.pods if p.speaks and p.target == target and p.attempt == attempt), None)
     job = next((c for c in mine if c.role is Role.LOAD), None)
     if job is not None:
         yield from _delete(job)
@@ -44,7 +46,7 @@ def busy(seen: Observed, now: datetime) -> bool:
     for pod in seen.pods:
         if pod.role is Role.ENGINE and not pod.over and not _unreachable(seen, pod, now):
             return True
-        if pod.role is Role.LOAD and pod.target and not _silent(seen, pod, now):
+        if pod.speaks and pod.target and not _silent(seen, pod, now):
             return True
     return False
 
