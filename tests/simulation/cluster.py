@@ -1,7 +1,7 @@
 """A whole virtual cluster: the store, its controllers, its nodes, and the programs that run in its pods."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
@@ -12,7 +12,7 @@ from enginebench.cluster import labels
 from enginebench.cluster.api import ApiError, Unavailable
 from enginebench.results.messages import PointReport
 from tests.simulation.apiserver import RUN_STATUS_AT_FIRST, VirtualCluster
-from tests.simulation.controllers import GarbageCollector, JobController
+from tests.simulation.controllers import INDEX, GarbageCollector, JobController
 from tests.simulation.eventlog import EventLog
 from tests.simulation.kubelet import Kubelets, Life
 from tests.simulation.nodes import Nodes
@@ -73,6 +73,9 @@ class Cluster:
         self.stored: Callable[[list[bytes], bytes], bytes] = lambda _, line: line
         """What a line of a load pod's log is where it is stored, given those before it."""
         self._started: Counter[tuple[str, str]] = Counter()
+        self._leaders: dict[tuple[str, str, int], tuple[Life, LoadPod]] = {}
+        self._followers: defaultdict[tuple[str, str, int], list[Life]] = defaultdict(list)
+        """By run, target and attempt."""
 
     # what users do ------------------------------------------------------------------------------------------------
 
@@ -137,6 +140,11 @@ class Cluster:
                 Spoken(plan.run_uid, plan.target, plan.attempt, pod.uid, self.timeline.now, report, payload)
             )
 
+        place = (plan.run_uid, plan.target, plan.attempt)
+        if pod.labels.get(INDEX, "0") != "0":
+            self._followers[place].append(life)
+            return loadpod.follow(behaviour, lambda: self._led(place))
+
         sees = loadpod.Surroundings(
             timeline=self.timeline,
             dial=self.dial,
@@ -147,8 +155,19 @@ class Cluster:
             write=lambda line: life.write(self.stored(life.log, line)),
             spoke=spoke,
             measuring=lambda on: self.measuring.add(pod.uid) if on else self.measuring.discard(pod.uid),
+            followers=lambda: sum(map(self._answers, self._followers[place])),
         )
-        return LoadPod(plan, sees, self.random).run(behaviour)
+        self._leaders[place] = (life, leader := LoadPod(plan, sees, self.random))
+        return leader.run(behaviour)
+
+    def _answers(self, life: Life) -> bool:
+        """As one load pod sees another one: it runs, and its node is there."""
+        return life.running and life.program is not None and not life.program.hangs and self.kubelets.reaches(life)
+
+    def _led(self, place: tuple[str, str, int]) -> bool:
+        """There is a leader for the load pods of an attempt, and it has not let them go."""
+        life, leader = self._leaders.get(place, (None, None))
+        return life is not None and leader is not None and self._answers(life) and leader.leads
 
     def dial(self, url: str) -> Server | None:
         """What answers at `url`: through the Service's selector and ports, as a real connection would go."""

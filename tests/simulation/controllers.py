@@ -9,6 +9,7 @@ from tests.simulation.eventlog import EventLog
 from tests.simulation.store import Change, Item, Store
 
 Obj = dict[str, Any]
+INDEX = "batch.kubernetes.io/job-completion-index"
 TRACKING = "batch.kubernetes.io/job-tracking"
 LATENCY = (0.01, 0.4)
 POD_GC_SECONDS = 20.0
@@ -46,7 +47,7 @@ class GarbageCollector:
 
 
 class JobController:
-    """One pod per Indexed Job with one completion, never replaced: what `backoffLimit: 0` comes to."""
+    """One pod per completion of an Indexed Job, never replaced: what `backoffLimit: 0` comes to."""
 
     def __init__(self, store: Store, events: EventLog, random: Random) -> None:
         self._store = store
@@ -80,22 +81,36 @@ class JobController:
             return
         status = job.obj.setdefault("status", {})
         ended = any(c["type"] in ("Complete", "Failed") for c in status.get("conditions") or ())
-        if not pods and not ended and not status.get("started"):
-            self._create_pod(job)
-            return
-        lost = not pods and status.get("started")
+        if not ended and len(status.setdefault("started", [])) < job.obj["spec"]["completions"]:
+            self._create_pod(job, len(status["started"]))
+            if not pods:
+                return
+            pods = [pod for pod in self._store.all("Pod") if uid in pod.owners]
         for pod in pods:
             if pod.deleting and not pod.node and not pod.over:
                 self._store.timeline.after(POD_GC_SECONDS, partial(self._give_up, pod))
-            if pod.over and not ended:
-                self._finish(job, "Complete" if pod.phase == "Succeeded" else "Failed")
-                ended = True
+        if not ended:
+            self._judge(job, pods)
+        for pod in pods:
             if pod.over:
                 self._store.drop_finalizer(pod, TRACKING)
-        if lost and not ended:
-            self._finish(job, "Failed")
 
-    def _create_pod(self, job: Item) -> None:
+    def _judge(self, job: Item, pods: list[Item]) -> None:
+        """It is complete when all pods have succeeded; it fails with the first that has failed or is gone."""
+        status = job.obj["status"]
+        succeeded: set[str] = {*status.get("succeededIndexes", ())}
+        succeeded |= {pod.labels[INDEX] for pod in pods if pod.phase == "Succeeded"}
+        status["succeededIndexes"] = sorted(succeeded)
+        left = succeeded | {pod.labels[INDEX] for pod in pods if pod.phase != "Failed"}
+        if len(succeeded) == job.obj["spec"]["completions"]:
+            self._finish(job, "Complete")
+        elif len(left) < len(status["started"]):
+            self._finish(job, "Failed")
+            for pod in pods:
+                if not pod.over and not pod.deleting:
+                    self._store.delete(pod)
+
+    def _create_pod(self, job: Item, index: int) -> None:
         if self.refusal:
             self._events.tell(job, "FailedCreate", f"Error creating: {self.refusal}", component="job-controller")
             self._store.timeline.after(10.0, lambda: self._sync(job.uid))
@@ -107,8 +122,9 @@ class JobController:
             "batch.kubernetes.io/controller-uid": job.uid,
             "batch.kubernetes.io/job-name": job.name,
             "job-name": job.name,
+            INDEX: str(index),
         }
-        name = f"{job.name[:50]}-0-{''.join(self._random.choices('bcdfghjklmnpqrstvwxz2456789', k=5))}"
+        name = f"{job.name[:50]}-{index}-{''.join(self._random.choices('bcdfghjklmnpqrstvwxz2456789', k=5))}"
         pod = {
             "metadata": {
                 "name": name,
@@ -123,9 +139,11 @@ class JobController:
             "spec": template["spec"],
             "status": {"phase": "Pending"},
         }
-        job.obj["status"]["started"] = 1
+        job.obj["status"]["started"].append(index)
         self._store.add("Pod", pod)
         self._store.touch(job)
+        if index + 1 < job.obj["spec"]["completions"]:
+            self._soon(job.uid)
 
     def _give_up(self, pod: Item) -> None:
         """Pod garbage collection ends a deleted pod that never had a node; only then the finalizer may go."""

@@ -182,6 +182,8 @@ def calm(seed: int, random: Random) -> Scenario:
     if set(kinds) != {"endpoint"} and (random.random() < 0.3 or (same_node and mixed)):
         # else the first might settle on a node without a GPU, to which the others are then bound
         spec["engineDefaults"] = {"gpu": {"count": 1}}
+    if (pods := _load_pods(seed, workload["load"])) > 1:
+        spec["loadGenerator"] = {"pods": pods}
     if random.random() < 0.2:
         spec["ttlSecondsAfterFinished"] = random.choice((0, 30, 600))
     return Scenario(
@@ -218,6 +220,13 @@ def _repeats(seed: int) -> Obj | None:
     if random.random() < 0.7:
         return None
     return {"count": random.choice((1, 2, 2, 3)), "unit": random.choice(("Engine", "Engine", "Point"))}
+
+
+def _load_pods(seed: int, load: Obj) -> int:
+    """Of each target: sometimes several, where each has a user."""
+    random = Random(f"load pods {seed}")  # noqa: S311 - reproducible on purpose
+    least = min(load.get("concurrency", {}).get("levels", [32]))
+    return 1 if random.random() < 0.6 or "concurrency" in load.get("sweep", {}) else min(least, random.choice((2, 3)))
 
 
 def _load(seed: int, levels: list[int], *, repeated: bool) -> Obj:

@@ -106,6 +106,7 @@ class Program:
         self._sleep: Booking | None = timeline.after(0.0, self._run)
         self._deaf = False
         """To SIGTERM: it came already, or the program hangs."""
+        self.hangs = False
         self.exit_code: int | None = None
 
     @property
@@ -149,7 +150,7 @@ class Program:
     def hang(self) -> None:
         """It does nothing any more, and does not hear SIGTERM."""
         if self.running:
-            self._deaf = True
+            self._deaf = self.hangs = True
             if self._sleep is not None:
                 self._sleep.cancel()
 

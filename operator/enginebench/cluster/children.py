@@ -185,6 +185,14 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         # Of the object that the API server takes first; a later try meets that one. No Secret: its right is not ours.
         env.append({"name": loadplan.SECRET_VARIABLE, "value": secrets.token_hex(SECRET_BYTES)})
         container["ports"] = [{"name": "lead", "containerPort": loadplan.LEADER_PORT}]
+        pod_spec["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": _selector(seen, create, Role.LOAD)},
+            }
+        ]
         pod_spec["subdomain"] = child_name(seen.name, seen.uid, Role.LOAD_SERVICE, create.target, create.attempt)
     if generator.calibrate and create.target:
         pod_spec["initContainers"] = [_calibration_engine(container)]

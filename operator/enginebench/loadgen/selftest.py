@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with _simulated() as url:
             plan = plan_against(url, options.seconds, options.processes)
-            followers = fork(options.processes - 1, lambda own: uvloop.run(follow(plan, own, _complain)))
+            followers = fork(options.processes - 1, lambda _, own: uvloop.run(follow(plan, own, _complain)))
             limit = uvloop.run(_selftest(plan, followers, options.most))
     except (OSError, GaveUp) as error:
         return _failed(str(error))

@@ -43,7 +43,9 @@ class PodFault(Fault):
         return cls(role=role, target=random.choice(targets), state=random.choice(cls.states), after=after)
 
     def arm(self, world: "World") -> None:
-        def strike(pod: Item) -> None:
+        def strike(first: Item) -> None:
+            pods = [pod for pod in world.store.all("Pod") if self.role == "load" and pod.owners == first.owners]
+            pod = world.random.choice(pods) if len(pods) > 1 else first
             if world.alive(pod):
                 world.strike(f"{type(self).__name__} {pod.name} ({pod.phase})")
                 self.happen(pod, world)

@@ -5,7 +5,7 @@ from tests.simulation.invariants import Obj, Sentences, on_created, on_deleted
 from tests.simulation.store import Item
 from tests.simulation.world import World, is_true
 
-ROLES = ("engine", "service", "plan", "load", "data")
+ROLES = ("engine", "service", "plan", "load", "load-service", "data")
 
 
 @on_created

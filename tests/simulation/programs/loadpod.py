@@ -6,6 +6,7 @@ It stands for `enginebench.loadgen`: the same order of steps, the same messages,
 import hashlib
 import json
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -84,6 +85,8 @@ class Surroundings:
     """The truth, for the judges: a point was measured and written."""
     measuring: Callable[[bool], None]
     """The truth: the pod measures now, or no more."""
+    followers: Callable[[], int]
+    """How many other load pods this one could lead now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class LoadPod:
         """What the loads of a sweep follow from."""
         self._window: Window | None = None
         """The point that is being measured."""
+        self.leads = True
+        """The pods that follow it are not let go yet."""
 
     def run(self, behaviour: LoadBehaviour) -> Generator[float, None, int]:
         try:
@@ -121,8 +126,10 @@ class LoadPod:
             self._say(end.failure)
         except Terminated:
             yield from self._close()
+            self.leads = False
             return 0
         self._say(End(points=self._points))
+        self.leads = False
         try:
             yield STAY_SECONDS
         except Terminated:
@@ -172,6 +179,7 @@ class LoadPod:
 
     def _load(self) -> Steps:
         yield self._random.uniform(0.05, 0.3)
+        yield from self._muster()
         report = self._dataset()
         self._say(report)
         if report.errors or not report.rows:
@@ -186,8 +194,21 @@ class LoadPod:
         yield self._random.uniform(0.2, 2.0)
         self._around.measuring(True)
         for number, planned in enumerate(self._plan.points, 1):
+            if self._missing:
+                raise GivesUp("LoadPodLost", "The load generator's load pod 1 is lost: its connection is closed.")
             yield from self._measure(placed(planned, self._plan.sweep, self._measured), number)
         self._around.measuring(False)
+
+    def _muster(self) -> Steps:
+        while self._missing:
+            self._stage("Waiting", f"waiting for {self._missing} of {self._plan.pods} load pods")
+            for _ in range(round(SPEAK_EVERY)):
+                if self._missing:
+                    yield 1.0
+
+    @property
+    def _missing(self) -> int:
+        return max(0, self._plan.pods - 1 - self._around.followers()) if self._plan.pods > 1 else 0
 
     def _wait(self) -> Generator[float, None, Server]:
         self._stage("Waiting", "waiting for the engine to answer (connection refused)")
@@ -245,8 +266,13 @@ class LoadPod:
         seconds = float(plan.duration_seconds or 3600)
         if plan.max_requests is not None:
             seconds = min(seconds, max(0.5, plan.max_requests / _rate(point)))
+        step = SPEAK_EVERY if plan.pods == 1 else 1.0
         while (left := opened + seconds - self._around.timeline.unix) > INSTANT:
-            yield min(left, SPEAK_EVERY)
+            yield min(left, step)
+            if self._missing:
+                window, self._window = self._window, None
+                self._report(window, lost=self._missing)
+                raise GivesUp("LoadPodLost", "The load generator's load pod 1 is lost: its connection is closed.")
             if left > SPEAK_EVERY:
                 self._stage("Loading", words, point=point.index)
         now = self._around.dial(plan.url)
@@ -255,7 +281,7 @@ class LoadPod:
         window, self._window = self._window, None
         self._report(window)
 
-    def _report(self, open_: Window, *, interrupted: bool = False) -> None:
+    def _report(self, open_: Window, *, interrupted: bool = False, lost: int = 0) -> None:
         now, point, server = self._around.timeline.unix, open_.point, self._around.dial(self._plan.url)
         window = max(0.001, min(now - open_.opened, float(self._plan.duration_seconds or 3600)))
         requests = self._count(server, point, window)
@@ -281,6 +307,8 @@ class LoadPod:
             request_latency=figure,
             evidence=Evidence(
                 interrupted=interrupted,
+                lost_shards=lost,
+                clock_uncertainty=0.0002 if self._plan.pods > 1 else None,
                 wrong_models=server.behaviour.wrong_models if server is not None else (),
                 engine_start_before=open_.server.started_at if tells and open_.server is not None else None,
                 engine_start_after=server.started_at if tells and server is not None and not interrupted else None,
@@ -312,6 +340,20 @@ class LoadPod:
         for line in self._encoder.lines(messages.stream_of(message), payload):
             self._around.write(line)
         return payload
+
+
+def follow(behaviour: LoadBehaviour, led: Callable[[], bool]) -> Generator[float, None, int]:
+    """A load pod that another one leads: it says nothing."""
+    try:
+        yield behaviour.start_seconds
+        while not led():
+            yield 0.5
+    except Terminated:
+        return 0
+    while led():
+        with suppress(Terminated):
+            yield 0.5
+    return 0
 
 
 def _rate(point: PointPlan) -> float:

@@ -9,7 +9,7 @@ import pytest
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
-from enginebench.cluster import children, payload
+from enginebench.cluster import children, labels, payload
 from enginebench.engines.base import Platform
 from enginebench.simulator.settings import parse
 from enginebench.workflow.observed import Observed, Role
@@ -44,7 +44,7 @@ def plan(text: str = "", **create: Any) -> LoadPlan:
     return loadplan.decode(body["data"][loadplan.PLAN_FILE].encode())
 
 
-@pytest.mark.parametrize("role", [Role.ENGINE, Role.SERVICE, Role.LOAD_PLAN, Role.LOAD])
+@pytest.mark.parametrize("role", [Role.ENGINE, Role.SERVICE, Role.LOAD_PLAN, Role.LOAD, Role.LOAD_SERVICE])
 def test_every_child_is_labelled_and_owned(role: Role) -> None:
     metadata = made(role)["metadata"]
     assert metadata["name"].startswith(f"r-a-sim-{role.value}1-")
@@ -55,7 +55,7 @@ def test_every_child_is_labelled_and_owned(role: Role) -> None:
         "enginebench.dev/run-uid": RUN_UID,
         "enginebench.dev/target": "a-sim",
         "enginebench.dev/attempt": "1",
-        "enginebench.dev/role": {"e": "engine", "s": "service", "c": "plan", "l": "load"}[role.value],
+        "enginebench.dev/role": labels.ROLE_WORD[role],
     }
     assert metadata["ownerReferences"] == [
         {
@@ -133,6 +133,51 @@ def test_load_pod_goes_where_the_user_wants_it() -> None:
     pod = made(Role.LOAD, text)["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {"pool": "cpu"}
     assert pod["containers"][0]["resources"]["limits"] == {"cpu": "2"}
+
+
+SEVERAL = """
+targets: [{name: a-sim, simulated: {api: vLLM, model: m}}, {name: b-sim, simulated: {api: vLLM, model: m}}]
+loadGenerator: {pods: 3, processes: 2}
+workload:
+  dataset: {synthetic: {rows: 10, promptTokens: 8, outputTokens: 8}}
+  load: {concurrency: {levels: [4, 8]}}
+  durationSeconds: 10
+"""
+
+
+def test_several_load_pods_find_the_first_one_and_know_each_other() -> None:
+    text = SEVERAL
+    job, service = made(Role.LOAD, text), made(Role.LOAD_SERVICE, text)
+    assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)
+    pod = job["spec"]["template"]
+    assert pod["spec"]["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (spread,) = pod["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == service["spec"]["selector"]
+    made_plan = plan(text)
+    assert (made_plan.pods, made_plan.processes, made_plan.leader_port) == (3, 2, service["spec"]["ports"][0]["port"])
+    assert made_plan.leader == f"{job['metadata']['name']}-0.{service['metadata']['name']}.ns.svc"
+    assert all(len(label) <= 63 for label in made_plan.leader.split("."))
+    own = secret_of(job)
+    assert len(own) == 64
+    assert secret_of(made(Role.LOAD, text)) != own
+    assert own not in json.dumps([service, made(Role.LOAD_PLAN, text)])
+
+
+def secret_of(job: dict[str, Any]) -> str:
+    env = {entry["name"]: entry.get("value", "") for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    return str(env[loadplan.SECRET_VARIABLE])
+
+
+def test_one_load_pod_has_no_secret_and_the_data_set_is_read_by_one() -> None:
+    alone = made(Role.LOAD)["spec"]["template"]["spec"]
+    assert loadplan.SECRET_VARIABLE not in json.dumps(alone)
+    assert "subdomain" not in alone
+    prepares = made(Role.LOAD, SEVERAL, target="")
+    assert prepares["spec"]["completions"] == 1
+    assert loadplan.SECRET_VARIABLE not in json.dumps(prepares)
 
 
 def test_plan_of_a_simulated_vllm() -> None:

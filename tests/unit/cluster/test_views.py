@@ -51,6 +51,14 @@ def test_labels_tell_what_a_pod_is() -> None:
     assert view.image == "docker.io/vllm/vllm-openai:v0.9.1"
 
 
+def test_of_several_load_pods_the_first_one_speaks() -> None:
+    obj = pod("")
+    obj["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = "3"
+    assert views.pod(obj, Role.LOAD).index == 3
+    assert not views.pod(obj, Role.LOAD).speaks
+    assert views.pod(pod(""), Role.LOAD).speaks
+
+
 def test_unschedulable_pod_has_the_schedulers_sentence() -> None:
     status = """
         phase: Pending

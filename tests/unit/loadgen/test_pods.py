@@ -24,7 +24,7 @@ from tests.unit.loadgen.test_processes import followers, gone
 from tests.unit.loadgen.test_program import Pod, running
 
 STEADY = Behaviour(ttft=0.03, gap=0.005)
-SECRET = "5ec4e7"  # noqa: S105  # of these tests
+SECRET = "5ec4e7"  # of these tests
 
 
 def several(url: str, pods: int, processes: int = 1, **changes: object) -> LoadPlan:

@@ -25,6 +25,20 @@ ALWAYS = Window(0, STOPPED)
 POINT = PointPlan(index=0, concurrency=1)
 
 
+def test_of_a_round_trip_nobody_knows_which_way_took_longer() -> None:
+    assert shares.reading(1000, 51_000, 1400) == Offset(ahead=49_800, uncertainty=200)
+
+
+@given(st.lists(st.builds(Offset, st.integers(-(10**15), 10**15), st.integers(0, 10**9)), min_size=1, max_size=4))
+def test_an_offset_spans_all_that_was_read(readings: list[Offset]) -> None:
+    whole = shares.spanning(readings)
+    for reading in readings:
+        assert whole.ahead - whole.uncertainty <= reading.ahead - reading.uncertainty
+        assert whole.ahead + whole.uncertainty >= reading.ahead + reading.uncertainty
+    if len(readings) == 1:
+        assert whole == readings[0]
+
+
 @dataclass
 class Answer:
     """One request as it was in truth, by the leader's clock."""

@@ -88,7 +88,7 @@ def engine(target: str = "a-sim", attempt: int = 1, **changes: Any) -> PodView:
 
 def load(target: str = "a-sim", attempt: int = 1, **changes: Any) -> PodView:
     """A load pod that runs since second 2."""
-    name = child_name(RUN, UID, Role.LOAD, target, attempt) + "-0-abcde"
+    name = f"{child_name(RUN, UID, Role.LOAD, target, attempt)}-{changes.get('index', 0)}-abcde"
     values: dict[str, Any] = {"phase": "Running", "node": "cpu-1", "scheduled_at": at(1), "started_at": at(2)}
     return PodView(Role.LOAD, name, f"uid-{name}", target, attempt, START, **values | changes)
 

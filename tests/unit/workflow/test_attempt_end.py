@@ -94,6 +94,59 @@ def test_end_of_attempt(changes: dict[str, Any], now: float, want: str | None) -
     assert (problem.reason if problem else None) == want
 
 
+SECOND = load(index=1)
+LOST = heard(failure=Failure(reason="LoadPodLost", message="load pod 1 is lost"), ended=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "want"),
+    [
+        ({}, 20, None),
+        ({"followers": (load(index=1, disrupted="PreemptionByScheduler"),)}, 20, "LoadPodEvicted"),
+        ({"followers": (load(index=1, deleting=at(15)),)}, 20, "LoadPodDeleted"),
+        # the leader says what became of the others, and they are let go once it has ended
+        ({"followers": (load(index=1, **terminated(137)),)}, 13, None),
+        ({"followers": (load(index=1, **terminated(137)),), "heard": LOST}, 20, "LoadPodLost"),
+        ({"followers": (load(index=1, **terminated(0)),)}, 20, None),
+        ({"followers": (load(index=1, **terminated(0)),), "rows": MEASURED, "heard": BOTH}, 20, "Completed"),
+        ({"followers": (load(index=1, **terminated(1, ended=17)),), "rows": MEASURED, "heard": BOTH}, 20, "Completed"),
+        # unless they died before they were led, or it says nothing of it; their Job takes it away with them
+        ({"followers": (load(index=1, **terminated(1)),), "heard": UNHEARD}, 13, None),
+        ({"followers": (load(index=1, **terminated(1)),), "heard": UNHEARD}, 14, "LoadPodDied"),
+        ({"followers": (load(index=1, **terminated(0)),), "heard": UNHEARD}, 14, "ResultsMissing"),
+        ({"followers": (load(index=1, **terminated(137)),)}, 14, "LoadPodDied"),
+        (
+            {"followers": (load(index=1, **terminated(137)),), "heard": TOLD_TO_STOP, "load": load(deleting=at(10))},
+            13,
+            None,
+        ),
+        (
+            {"followers": (load(index=1, **terminated(137)),), "heard": TOLD_TO_STOP, "load": load(deleting=at(10))},
+            15,
+            "LoadPodDied",
+        ),
+        # one that is not there, or does not start
+        ({"followers": (), "heard": UNHEARD}, 119, None),
+        ({"followers": (), "heard": UNHEARD}, 120, "LoadPodNotCreated"),
+        ({"followers": ()}, 120, None),
+        ({"load": None, "heard": Heard()}, 120, "LoadPodNotCreated"),
+        (
+            {"followers": (load(index=1, phase="Pending", scheduled_at=None, started_at=None),), "heard": UNHEARD},
+            3600,
+            "Unschedulable",
+        ),
+        ({"followers": (load(index=1, started_at=at(1000)),), "heard": UNHEARD}, 2799, None),
+        ({"followers": (load(index=1, started_at=at(1000)),), "heard": UNHEARD}, 2800, "StartupTimeout"),
+    ],
+)
+def test_end_of_an_attempt_with_two_load_pods(changes: dict[str, Any], now: float, want: str | None) -> None:
+    changes = {"load_pods": 2, "followers": (SECOND,), **changes}
+    if "heard" not in changes:
+        changes["heard"] = heard(now=now)
+    problem = end_of_attempt(target(**changes), at(now))
+    assert (problem.reason if problem else None) == want
+
+
 def test_a_download_has_a_time_of_its_own_where_the_load_pod_pulls() -> None:
     ollama = target(heard=DOWNLOADING).spec.model_validate({"name": "o", "ollama": {"model": "m"}})
     assert end_of_attempt(target(spec=ollama, heard=DOWNLOADING), at(1802)) is None

@@ -36,7 +36,7 @@ def actions(
         yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
     for draft in drafts:
         if draft.open and draft.newest is not None:
-            roles = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
+            roles: tuple[Role, ...] = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
             if draft.view.load_pods > 1:
                 roles = children.SEVERAL + roles
             yield from children.missing(seen, _wanted(seen, draft, draft.newest, dataset), roles)

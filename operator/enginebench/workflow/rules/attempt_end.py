@@ -129,8 +129,8 @@ def load_taken_away(target: TargetView, now: datetime) -> Problem | None:
     for one in target.all_load_pods:
         if one.disrupted:
             return Problem("LoadPodEvicted", f"Load pod {one.name} was taken from node {one.node}: {one.disrupted}.")
-    if (died := _follower_died(target, now)) is not None:
-        return died
+    if (dead := next((p for p in target.followers if _died(p, target)), None)) is not None:
+        return _follower_died(target, dead, now)
     for one in target.all_load_pods:
         if one.deleting is not None:
             return Problem("LoadPodDeleted", f"Load pod {one.name} was deleted, and not by the operator.")
@@ -149,11 +149,16 @@ def load_died(target: TargetView, _: datetime) -> Problem | None:
     return load_pod_died(pod, target.heard.last_lines)
 
 
-def _follower_died(target: TargetView, now: datetime) -> Problem | None:
-    """A load pod that another one leads. Once it is led, the leader says that it is lost: it gets a moment for that."""
-    dead = next((pod for pod in target.followers if pod.phase == "Failed"), None)
-    if dead is None or target.heard.failure is not None or target.heard.ended or not target.missing:
-        return None
+def _died(follower: PodView, target: TargetView) -> bool:
+    """It exits with 0 when its leader lets it go, and is led from before the data set is read."""
+    return follower.phase == "Failed" or (follower.over and not target.verified and target.heard.dataset is None)
+
+
+def _follower_died(target: TargetView, dead: PodView, now: datetime) -> Problem | None:
+    """The leader of a pod that was led says that it is lost: it gets a moment for that."""
+    failure = target.heard.failure
+    if not target.missing or (failure is not None and failure.reason != "Interrupted"):
+        return None  # that is told by other rules
     if not _caught_up(target, now) or (dead.terminated is not None and now - dead.terminated.at < SETTLE):
         return None
     return load_pod_died(dead, ())
