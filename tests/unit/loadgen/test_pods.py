@@ -5,10 +5,11 @@ import hmac
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic_ns
 
+import msgspec
 import pytest
 
 from enginebench.api import loadplan
@@ -18,6 +19,7 @@ from enginebench.loadgen.crew import Remote
 from enginebench.loadgen.handshake import Place, admit, introduce
 from enginebench.loadgen.shard import Shard
 from enginebench.results.messages import End, Failure, PointReport, Progress
+from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.test_processes import followers, gone
@@ -107,6 +109,55 @@ async def test_a_pod_that_dies_makes_the_point_invalid_and_ends_the_attempt(tmp_
     assert report.window_seconds < 30
     assert failure.reason == "LoadPodLost"
     assert "load pod 1" in str(failure.message)
+
+
+@asynccontextmanager
+async def slow_way(port: int, seconds: float) -> AsyncIterator[int]:
+    """A port that leads to another one of this machine, and takes its time in both directions."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(65536):
+            loop.call_later(seconds, writer.write, data)
+        loop.call_later(seconds, writer.close)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
+        with suppress(ConnectionError):
+            await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+
+    server = await asyncio.start_server(meet, "127.0.0.1")
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_a_slow_way_between_the_pods_makes_their_clocks_uncertain(tmp_path: Path) -> None:
+    """40 ms each way: nobody knows that both take equally long, and 40 ms are more than 1 % of a second."""
+    engine = Engine(behave=lambda _: STEADY)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(engine))
+        what = several(engine.url, 2)
+        port = await stack.enter_async_context(slow_way(what.leader_port, 0.04))
+        pods = []
+        for index, plan_of_it in enumerate((what, msgspec.structs.replace(what, leader_port=port))):
+            folder = tmp_path / str(index)
+            folder.mkdir()
+            environment = {loadplan.INDEX_VARIABLE: str(index), loadplan.SECRET_VARIABLE: SECRET}
+            pods.append(await stack.enter_async_context(running(plan_of_it, folder, **environment)))
+        report = await pods[0].until(PointReport)
+        await pods[0].until(End)
+        assert await end_of(pods[1]) == 0
+    assert report.evidence.clock_uncertainty is not None
+    assert report.evidence.clock_uncertainty >= 0.04
+    verdict = judge_point(report)
+    assert verdict.validity == "Invalid"
+    assert "ClockUncertain" in verdict.reasons
 
 
 async def test_sigterm_to_all_pods_closes_the_point_for_all(tmp_path: Path) -> None:
