@@ -89,10 +89,10 @@ class DownloadStatus(StatusObject):
 
 
 class LoadGeneratorStatus(StatusObject):
-    """What the load pod carries, as it found by loading a simulated engine beside it (loadGenerator.calibrate)."""
+    """What a load pod carries, as the first one found by loading a simulated engine beside it (loadGenerator.calibrate)."""
 
     tokens_per_second: float | None = None
-    """It receives so many without distorting them. Points above this are not to be trusted."""
+    """It receives so many without distorting them. Points of more, for each load pod, are not to be trusted."""
     streams: int | None = None
     """In so many streams."""
     bounded: bool | None = None
