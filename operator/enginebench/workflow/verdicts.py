@@ -39,12 +39,14 @@ def _holding(table: Mapping[str, Reason], case: Case) -> dict[str, str]:
 
 
 def usable(row: PointStatus) -> bool:
-    """It may be shown as a finding: Valid, or Limited with at least one success."""
-    return row.validity == "Valid" or (row.validity == "Limited" and succeeded(row) > 0)
+    """It may be shown as a finding: Valid, or Limited with at least one answer, be it to a request that was started
+    before the window: an engine with 4 slots under 256 users finishes none of those that began in it."""
+    answered = succeeded(row) > 0 or (row.requests_per_second or 0.0) > 0
+    return row.validity == "Valid" or (row.validity == "Limited" and answered)
 
 
 def succeeded(row: PointStatus) -> int:
-    """Complete answers of the point."""
+    """Complete answers to requests that were started in the window."""
     return row.requests.succeeded if row.requests is not None else 0
 
 

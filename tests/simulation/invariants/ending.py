@@ -79,5 +79,5 @@ def _target(world: World, status: Obj, target: Obj) -> Sentences:
 
 def usable(point: Obj) -> bool:
     """As measurement.md has it."""
-    succeeded: int = point["requests"].get("succeeded", 0)
-    return point["validity"] == "Valid" or (point["validity"] == "Limited" and succeeded > 0)
+    answered: bool = point["requests"].get("succeeded", 0) > 0 or point.get("requestsPerSecond", 0) > 0
+    return point["validity"] == "Valid" or (point["validity"] == "Limited" and answered)

@@ -142,6 +142,8 @@ def test_an_error_is_told_in_its_own_words() -> None:
         (row(0), True),
         (row(0, "Limited"), True),
         (row(0, "Limited", requests={"incomplete": 9}), False),
+        # the hardest case: answers, but to earlier requests
+        (row(0, "Limited", requests={"incomplete": 9}).model_copy(update={"requests_per_second": 0.16}), True),
         (row(0, "Invalid"), False),
         (row(0, "Superseded"), False),
     ],
