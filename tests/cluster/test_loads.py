@@ -40,3 +40,19 @@ def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> No
     nearest = min(high / low for low, high in pairwise(sorted(levels)) if low <= slots <= high)
     assert nearest < 2.1
     assert status["targets"][0]["peak"]["concurrency"] in range(slots // 2, 3 * slots)
+
+
+def test_loads_above_saturation_are_skipped(namespace: Namespace) -> None:
+    """4 slots: from 8 users on the output stays the same, and only the wait for a slot grows."""
+    load = {"concurrency": {"levels": [4, 8, 16, 64, 128]}}
+    engine = simulated(slots=4, decodeStepMicrosecondsPerSequence=0)
+    workload = {"load": load, "stopWhen": {"saturated": True, "errorRatePercent": 50}}
+    namespace.apply(benchmark("stops", engine, seconds=10, workload=workload))
+    status = namespace.wait_finished("stops", within=240)
+    assert outcome(status) == SUCCESS
+    assert [point["load"]["concurrency"] for point in status["points"]] == load["concurrency"]["levels"]
+    skipped = [point for point in status["points"] if point["validity"] == "Skipped"]
+    assert [point["load"]["concurrency"] for point in skipped] in ([64, 128], [128]), status["points"]
+    assert all(point["reasons"] == ["StoppedSaturated"] and "requests" not in point for point in skipped)
+    assert "skipped" in status["targets"][0]["message"]
+    assert status["progress"]["percent"] == 100

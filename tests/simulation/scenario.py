@@ -24,6 +24,9 @@ ENDPOINT_KEY, ENDPOINT_CA = "llm-key", "llm-ca"
 """Its Secret and its ConfigMap."""
 SWEPT = ({"concurrency": {"max": 64}}, {"requestRate": {"min": "1", "max": "200"}})
 ARRIVALS = ("Poisson", "Constant")
+LOWEST, HIGHER = 8, (16, 20, 24, 32, 40, 48, 64, 96)
+"""Loads of runs with stopWhen: 16 slots are saturated soon, and more than REFUSED_ABOVE are refused."""
+REFUSED_ABOVE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ class Scenario:
         return tuple(load["concurrency"]["levels"])
 
     @property
+    def stop_when(self) -> Obj:
+        """After what points are skipped."""
+        said: Obj = self.spec["workload"].get("stopWhen", {})
+        return said
+
+    @property
     def repeats(self) -> int:
         """How often each point is measured."""
         count: int = self.spec["workload"].get("repeats", {}).get("count", 1)
@@ -114,7 +123,11 @@ class Scenario:
     def engine_behaviours(self) -> Iterator[tuple[str, EngineBehaviour]]:
         for target in self.spec["targets"]:
             seconds = self.start_seconds.get(target["name"], 5.0)
-            yield target["name"], EngineBehaviour(start_seconds=seconds, has_model="ollama" not in target)
+            refused = REFUSED_ABOVE if "errorRatePercent" in self.stop_when else None
+            yield (
+                target["name"],
+                EngineBehaviour(start_seconds=seconds, has_model="ollama" not in target, refuses_above=refused),
+            )
 
     def add_endpoints(self, cluster: "Cluster") -> None:
         for target in self.spec["targets"]:
@@ -169,6 +182,8 @@ def calm(seed: int, random: Random) -> Scenario:
     }
     if (repeats := _repeats(seed)) is not None:
         workload["repeats"] = repeats
+    if (stop := _stop_when(seed)) is not None:
+        workload |= stop
     spec: Obj = {"targets": targets, "workload": workload}
     if random.random() < 0.9:
         spec["timeouts"] = {
@@ -227,6 +242,21 @@ def _load_pods(seed: int, load: Obj) -> int:
     random = Random(f"load pods {seed}")  # noqa: S311 - reproducible on purpose
     least = min(load.get("concurrency", {}).get("levels", [32]))
     return 1 if random.random() < 0.6 or "concurrency" in load.get("sweep", {}) else min(least, random.choice((2, 3)))
+
+
+def _stop_when(seed: int) -> Obj | None:
+    """stopWhen, with loads after some of which it stops."""
+    random = Random(f"stop {seed}")  # noqa: S311 - reproducible on purpose
+    if random.random() < 0.8:
+        return None
+    levels = [LOWEST, *random.sample(HIGHER, random.randint(2, 6))]
+    levels = random.sample(levels, len(levels)) if random.random() < 0.2 else sorted(levels)
+    by_users: Obj = {"concurrency": {"levels": levels}}
+    said: Obj = random.choice(({"saturated": True}, {}, {"saturated": True}))
+    if not said or random.random() < 0.3:
+        said["errorRatePercent"] = random.choice((1, 20, 50, 100))
+    by_rate: Obj = {"requestRate": {"rates": [str(level) for level in levels]}}
+    return {"load": random.choice((by_users, by_users, by_rate)), "stopWhen": said}
 
 
 def _load(seed: int, levels: list[int], *, repeated: bool) -> Obj:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enginebench.cluster import execute
-from enginebench.workflow import attempts, decide
+from enginebench.workflow import attempts, decide, skipped
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import KIND_OF, Role
 from enginebench.workflow.plan import Delete
@@ -28,6 +28,15 @@ def two_targets(*faults: Fault, repeats: int = 1) -> Scenario:
     targets = [{"name": name, "ollama": {"model": "tiny"}} for name in ("first", "second")]
     dataset = {"synthetic": {"promptTokens": 8, "outputTokens": 8}}
     scenario = calm_scenario(targets=targets, dataset=dataset, levels=[1, 2], seconds=30, repeats={"count": repeats})
+    return scenario.with_faults(*faults)
+
+
+def stopping(*faults: Fault) -> Scenario:
+    """Sixteen slots: 32 and 64 users wait longer than 16, and bring no more."""
+    dataset = {"synthetic": {"promptTokens": 8, "outputTokens": 8}}
+    targets = [{"name": "first", "ollama": {"model": "tiny"}}]
+    scenario = calm_scenario(targets=targets, dataset=dataset, levels=[8, 16, 32, 64, 96], seconds=30)
+    scenario.spec["workload"]["stopWhen"] = {"saturated": True}
     return scenario.with_faults(*faults)
 
 
@@ -55,6 +64,23 @@ def forgets_a_point(patch: Patch) -> None:
 
 def measures_everything_again(patch: Patch) -> None:
     patch.setattr(Draft, "missing", property(lambda self: tuple(point.index for point in self.view.planned)))
+
+
+def skips_nothing(patch: Patch) -> None:
+    patch.setattr(attempts, "skipped", lambda *_: [])
+
+
+def skips_for_no_reason(patch: Patch) -> None:
+    patch.setattr(skipped, "why_skipped", lambda _, __, measured: "StoppedSaturated" if list(measured) else "")
+
+
+def skips_without_a_word(patch: Patch) -> None:
+    real = skipped._row
+
+    def row(*arguments: Any) -> Any:
+        return real(*arguments).model_copy(update={"reasons": ["StoppedErrorRate"]})
+
+    patch.setattr(skipped, "_row", row)
 
 
 def calls_everything_a_success(patch: Patch) -> None:
@@ -159,6 +185,29 @@ def test_a_defect_is_found(
 )
 def test_a_defect_of_repeats_is_found(monkeypatch: Patch, defect: Callable[[Patch], None], want: str) -> None:
     found_by(monkeypatch, defect, two_targets(repeats=3), want)
+
+
+@pytest.mark.parametrize(
+    ("defect", "want"),
+    [
+        (skips_nothing, "the_verdict_is_right"),
+        (skips_for_no_reason, "lower_loads_before_it_have_shown_enough"),
+        (skips_without_a_word, "skipped_points_have_a_reason_and_no_figures"),
+    ],
+)
+def test_a_defect_of_skipping_is_found(monkeypatch: Patch, defect: Callable[[Patch], None], want: str) -> None:
+    found_by(monkeypatch, defect, stopping(), want)
+
+
+@pytest.mark.parametrize("call", range(40, 120, 4))
+def test_an_operator_that_dies_at_any_call_skips_the_same_points(call: int) -> None:
+    plain, broken = play(stopping()), play(stopping(OperatorCrash(call=call, carried_out=call % 8 == 0)))
+    assert broken.violations == []
+    assert plain.world.ended is not None
+    assert broken.world.ended is not None
+    validities = [point["validity"] for point in plain.world.ended["status"]["points"]]
+    assert [validity == "Skipped" for validity in validities] == [False, False, False, False, True]
+    assert [point["validity"] for point in broken.world.ended["status"]["points"]] == validities
 
 
 def found_by(patch: Patch, defect: Callable[[Patch], None], scenario: Scenario, want: str) -> None:

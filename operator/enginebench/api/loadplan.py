@@ -148,11 +148,26 @@ class SweepPlan(Wire, frozen=True, kw_only=True):
 
 
 class Measured(Wire, frozen=True, kw_only=True):
-    """A point that was measured: what the place of the next one of a sweep follows from."""
+    """A point that was measured: what the place of a sweep's next one, and whether a later one is skipped, follows from."""
 
+    index: int = 0
     load: float
     """Users, or requests a second."""
     output_tokens_per_second: float
+    repeat: int = 0
+    tps_error: float = 0.0
+    """Standard error of the output TPS; 0: not known."""
+    ttft_p50: float | None = None
+    """Milliseconds, or its lower bound; None: nothing came."""
+    error_share: float = 0.0
+    """Failed requests among the finished ones."""
+
+
+class StopPlan(Wire, frozen=True, kw_only=True):
+    """After what higher loads are skipped (`results.stop`)."""
+
+    error_rate_percent: int | None = None
+    saturated: bool = False
 
 
 class AccessPlan(Wire, frozen=True, kw_only=True):
@@ -195,8 +210,10 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     points: tuple[PointPlan, ...] = ()
     sweep: SweepPlan | None = None
     """Places the points, which then have no load of their own."""
+    stop_when: StopPlan | None = None
+    """After what points are skipped; None: all are measured."""
     measured: tuple[Measured, ...] = ()
-    """Sweep: by earlier attempts."""
+    """By earlier attempts, where sweep or stop_when goes by it."""
     points_total: int = 0
     """Of the target, with those that an earlier attempt has measured; 0: these are all."""
     duration_seconds: int | None = None

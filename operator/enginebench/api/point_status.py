@@ -87,6 +87,8 @@ class PointStatus(StatusObject):
     """RPS: complete answers a second over the window."""
     output_tokens_per_second: float | None = None
     """Output TPS: tokens that arrived in the window, a second."""
+    output_tokens_per_second_error: float | None = None
+    """Standard error of output TPS, by ten parts of the window. Given where stopWhen.saturated goes by it."""
     ttft_milliseconds: PercentileStatus | None = None
     """Time to first token."""
     itl_milliseconds: PercentileStatus | None = None

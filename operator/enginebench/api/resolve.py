@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
-from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, SweepPlan
+from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, StopPlan, SweepPlan
 from enginebench.api.pod_resolve import merged
 from enginebench.api.resources import Resources
 from enginebench.api.spec import BenchmarkRunSpec
@@ -178,6 +178,12 @@ def sweep(spec: BenchmarkRunSpec) -> SweepPlan | None:
         arrival=rates.arrival,
         max_concurrency=rates.max_concurrency,
     )
+
+
+def stop_when(spec: BenchmarkRunSpec) -> StopPlan | None:
+    """After what load points are skipped; None: none is."""
+    said = spec.workload.stop_when
+    return None if said is None else StopPlan(error_rate_percent=said.error_rate_percent, saturated=said.saturated)
 
 
 def repeats(spec: BenchmarkRunSpec) -> Repeats:

@@ -233,6 +233,25 @@ class Repeats(SpecObject):
     day. Point: the same engine measures every load point again."""
 
 
+class StopWhen(SpecObject):
+    """After what higher loads are skipped. A target's points are skipped by what its own lower loads have shown, in the
+    same repeat, before them."""
+
+    rules = (
+        Rule(
+            sentence="errorRatePercent must be set, or saturated must be true: else nothing is ever skipped",
+            cel="has(self.errorRatePercent) || (has(self.saturated) && self.saturated)",
+            holds=lambda self: self.error_rate_percent is not None or self.saturated,
+        ),
+    )
+
+    error_rate_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    """A lower load at which so many of the finished requests failed, or more."""
+    saturated: bool = False
+    """Three lower loads next to each other: from each to the next output TPS rose by less than 5 % beyond noise, and
+    from the first to the third the median TTFT to 1.5 times or more."""
+
+
 class Workload(SpecObject):
     """The load that every target gets."""
 
@@ -261,6 +280,13 @@ class Workload(SpecObject):
             cel="!has(self.repeats) || self.repeats.count == 1 || !has(self.load.sweep)",
             holds=lambda self: self.repeats is None or self.repeats.count == 1 or self.load.sweep is None,
             field=".repeats",
+        ),
+        Rule(
+            sentence="cannot go with load.sweep, which places its own points, nor with load.throughput, which has one: "
+            "name the loads in load.concurrency or load.requestRate",
+            cel="!has(self.stopWhen) || !(has(self.load.sweep) || has(self.load.throughput))",
+            holds=lambda self: self.stop_when is None or (self.load.sweep is None and self.load.throughput is None),
+            field=".stopWhen",
         ),
         Rule(
             sentence="has rows with messages, which need a chat API: set request.api to ChatCompletions or "
@@ -294,3 +320,5 @@ class Workload(SpecObject):
     """Requests before the measured ones."""
     repeats: Repeats | None = None
     """How often all of it is measured; once where absent."""
+    stop_when: StopWhen | None = None
+    """When higher loads are skipped; none is where absent."""

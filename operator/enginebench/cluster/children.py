@@ -292,6 +292,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),
         sweep=resolve.sweep(spec),
+        stop_when=resolve.stop_when(spec),
         measured=create.measured,
         points_total=len(workload.points),
         **common,

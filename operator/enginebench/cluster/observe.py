@@ -26,6 +26,7 @@ from enginebench.workflow.observed import (
     StoredPoint,
     Trouble,
 )
+from enginebench.workflow.skipped import measured
 
 STUCK = timedelta(seconds=5)
 """A pod that takes longer to start, or a Job without a pod for longer, may have Events that say why."""
@@ -71,7 +72,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     for child in children:
         if child.role is not Role.DATA:  # there after all: another operator may have been luckier
             known.refusals.pop((child.target, child.attempt, child.role.value), None)
-    told = {(row.target, row.attempt, row.index) for row in known.status.points or ()}
+    told = {(row.target, row.attempt, row.index) for row in measured(known.status.points or ())}
     heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
     observed = Observed(
         namespace=namespace,

@@ -37,8 +37,10 @@ from enginebench.loadgen.speaker import Speaker
 from enginebench.loadgen.thread import in_thread
 from enginebench.loadgen.verify import asked, resolved, verify
 from enginebench.results.loads import in_words
+from enginebench.results.measured import as_measured
 from enginebench.results.messages import End, Failure, GeneratorLimit, Progress
-from enginebench.results.sweep import as_measured, at_load, placed
+from enginebench.results.stop import why_skipped
+from enginebench.results.sweep import at_load, placed
 
 STAY_SECONDS = 600
 """After the end the pod stays until it is told to go: so long its log can be read."""
@@ -213,9 +215,11 @@ class Program:
             self._say("WarmingUp", f"a burst of {in_words(users, None)}")
             await burst(site, users, Bodies(plan, address, rows, most=BURST_TOKENS))
         for planned in plan.points:
+            point = placed(planned, plan.sweep, measured)
+            if plan.stop_when is not None and why_skipped(point, plan.stop_when, measured):
+                continue  # the operator comes to the same by itself
             self._crew.raise_refusals()
             self._crew.raise_lost()
-            point = placed(planned, plan.sweep, measured)
             total = plan.points_total or len(plan.points)
             self._enter(
                 point, f"{in_words(point.concurrency, point.request_rate)}, load point {point.index + 1} of {total}"

@@ -18,7 +18,7 @@ from enginebench.results.messages import Delivery, Evidence, PointReport, Reques
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 from enginebench.results.series import Second
-from enginebench.results.stationarity import token_rate_drift, ttft_drift
+from enginebench.results.stationarity import token_rate_drift, token_rate_error, ttft_drift
 
 MOST_ERROR_TEXTS = 8
 MOST_FINISH_REASONS = 8
@@ -140,6 +140,7 @@ def _evidence(
         throttled=strain.throttled,
         stolen=strain.stolen,
         token_rate_drift=token_rate_drift(seen),
+        token_rate_error=token_rate_error(seen),
         ttft_drift=ttft_drift(tracked),
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
         finish_reasons=dict(reasons.most_common(MOST_FINISH_REASONS)),

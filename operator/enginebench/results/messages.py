@@ -144,6 +144,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Of the calibration, to be held beside the output TPS."""
     token_rate_drift: Drift | None = None
     """From the first half of the window to the second one; None: too short to tell."""
+    token_rate_error: float | None = None
+    """Standard error of the token rate, by ten batch means, relative to it; None: too short to tell."""
     ttft_drift: Drift | None = None
     """From the first tenth of the requests to the last one, along a line; None: not to be told."""
     errors: dict[str, int] = msgspec.field(default_factory=dict)

@@ -33,20 +33,22 @@ _WHOLE = 0.9
 
 def token_rate_drift(seen: Seen) -> Drift | None:
     """Of the content events a second: tokens an event are the same in both halves. None below ten whole seconds."""
-    counted = [tick.events for tick in seen.ticks]
-    if counted and seen.window.seconds - (len(counted) - 1) < _WHOLE:
-        counted.pop()
-    if len(counted) < BATCHES:
+    if (rates := _batch_rates(seen)) is None:
         return None
-    cuts = [len(counted) * i // BATCHES for i in range(BATCHES + 1)]
-    until = [0, *counted]
-    rates = [(until[b] - until[a]) / (b - a) for a, b in pairwise(cuts)]
     first, last = rates[: BATCHES // 2], rates[BATCHES // 2 :]
     mean = _mean(rates)
     if not mean:
         return None
     change = _mean(last) - _mean(first)
     return Drift(change=change / mean, t=max((_of_two(rates[:k], rates[k:]) for k in CUTS), key=abs))
+
+
+def token_rate_error(seen: Seen) -> float | None:
+    """Standard error of the mean of the same ten batches' rates, relative to it. None below ten whole seconds."""
+    rates = _batch_rates(seen)
+    if rates is None or not (mean := _mean(rates)):
+        return None
+    return sqrt(_squares(rates) / (BATCHES - 1) / BATCHES) / mean
 
 
 def ttft_drift(records: Sequence[RequestRecord]) -> Drift | None:
@@ -65,6 +67,18 @@ def ttft_drift(records: Sequence[RequestRecord]) -> Drift | None:
     rest = sum((value - mean - slope * (i - middle)) ** 2 for i, value in enumerate(medians))
     error = sqrt(rest / (BATCHES - 2) / spread)
     return Drift(change=slope * (BATCHES - 1) / mean, t=_t(slope, error)) if mean else None
+
+
+def _batch_rates(seen: Seen) -> list[float] | None:
+    """Content events a second of each batch of whole seconds."""
+    counted = [tick.events for tick in seen.ticks]
+    if counted and seen.window.seconds - (len(counted) - 1) < _WHOLE:
+        counted.pop()
+    if len(counted) < BATCHES:
+        return None
+    cuts = [len(counted) * i // BATCHES for i in range(BATCHES + 1)]
+    until = [0, *counted]
+    return [(until[b] - until[a]) / (b - a) for a, b in pairwise(cuts)]
 
 
 def _mean(values: Sequence[float]) -> float:

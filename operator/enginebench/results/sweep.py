@@ -13,8 +13,6 @@ from math import log, sqrt
 from msgspec.structs import replace
 
 from enginebench.api.loadplan import Measured, PointPlan, SweepPlan
-from enginebench.results.messages import PointReport
-from enginebench.results.rounding import short
 
 LEAST_SHARE = 0.01
 """Of what the engine would give if it kept up with this load, or of its highest TPS: less counts as so much, so that
@@ -34,12 +32,6 @@ def at_load(point: PointPlan, sweep: SweepPlan, load: float) -> PointPlan:
     if sweep.of == "concurrency":
         return replace(point, concurrency=round(load))
     return replace(point, request_rate=load, arrival=sweep.arrival, max_concurrency=sweep.max_concurrency)
-
-
-def as_measured(report: PointReport) -> Measured:
-    """What the place of later points follows from; rounded as the status has it, which is all that a later pod has."""
-    load = report.request_rate if report.request_rate is not None else float(report.concurrency or 0)
-    return Measured(load=load, output_tokens_per_second=short(report.output_tokens_per_second))
 
 
 def next_load(sweep: SweepPlan, measured: Sequence[Measured]) -> float:

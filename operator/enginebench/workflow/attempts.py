@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from enginebench.api.loadplan import StopPlan
 from enginebench.api.resolve import longest_point_seconds, points, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, EngineStatus, PointStatus, Target
 from enginebench.workflow import readback
@@ -12,7 +13,8 @@ from enginebench.workflow.observed import KIND_OF, Observed
 from enginebench.workflow.problem import AGAIN, COMPLETED, DISRUPTIONS, MOST_DISRUPTIONS, SUSPENDED, Problem
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
-from enginebench.workflow.rules.collect import supersede
+from enginebench.workflow.rules.collect import in_order, supersede
+from enginebench.workflow.skipped import measured, skipped
 from enginebench.workflow.target import TargetView, view
 from enginebench.workflow.turns import Turn, turns
 from enginebench.workflow.verdicts import outcome_of_points
@@ -89,9 +91,17 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: Act
     return Draft(target, (*attempts[:-1], newest), engine)
 
 
-def superseded(rows: list[PointStatus], drafts: Sequence[Draft]) -> tuple[list[PointStatus], list[Draft]]:
-    """Rows that the attempts, as they stand now, measure again are marked, and the targets see them so."""
-    rows = supersede(rows, {d.view.name: d.attempts for d in drafts})
+def told(
+    rows: Sequence[PointStatus], drafts: Sequence[Draft], stop_when: StopPlan | None
+) -> tuple[list[PointStatus], list[Draft]]:
+    """Rows that the attempts, as they stand now, measure again are marked; those of skipped points follow from the
+    rest; and the targets see them so."""
+    rows = supersede(measured(rows), {d.view.name: d.attempts for d in drafts})
+    drafts = [d.with_rows(rows) for d in drafts]
+    if stop_when is None:
+        return rows, drafts
+    more = [row for d in drafts for row in skipped(d.view.planned, d.view.rows, stop_when)]
+    rows = in_order([d.view.name for d in drafts], [*rows, *more])
     return rows, [d.with_rows(rows) for d in drafts]
 
 

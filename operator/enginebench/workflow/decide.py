@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from enginebench.api import conditions as c
 from enginebench.api.invalid import invalid_reasons
-from enginebench.api.resolve import timeouts
+from enginebench.api.resolve import stop_when, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
-from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, superseded
+from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
 from enginebench.workflow.events import happenings
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.outcome import outcome_of_run
@@ -48,8 +48,9 @@ def decide(seen: Observed, now: datetime) -> Plan:
     dataset = dataset_state(seen, timeouts(seen.spec), active, now)
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
-    rows, drafts = superseded(rows, [draft(seen, target, rows, active) for target in seen.spec.targets])
-    rows, drafts = superseded(rows, [ended(seen, d, stop, now) for d in drafts])
+    skip = stop_when(seen.spec)
+    rows, drafts = told(rows, [draft(seen, target, rows, active) for target in seen.spec.targets], skip)
+    rows, drafts = told(rows, [ended(seen, d, stop, now) for d in drafts], skip)
     drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)

@@ -7,6 +7,7 @@ from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, DEADLINE_EXCEEDED, Problem
 from enginebench.workflow.rules import children
+from enginebench.workflow.skipped import SKIPPED
 from enginebench.workflow.verdicts import usable
 
 CLEARING_LIMIT = timedelta(seconds=120)
@@ -31,7 +32,9 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
     failed = [(d.view.name, e) for d, e in zip(drafts, ends, strict=True) if e is not None and e.reason != COMPLETED]
     if not failed:
         points = sum(len(d.view.planned) for d in drafts)
-        return Problem(COMPLETED, f"All {len(drafts)} targets and {points} load points are measured.")
+        skipped = sum(row.validity == SKIPPED for d in drafts for row in d.view.rows)
+        words = f"; {skipped} of the points are skipped, as stopWhen asks" if skipped else ""
+        return Problem(COMPLETED, f"All {len(drafts)} targets and {points} load points are measured{words}.")
     told = " ".join(f"{name}: {end.reason}: {end.message}" for name, end in failed)
     nothing = not any(usable(row) for d in drafts for row in d.view.rows)
     if nothing and all(end.reason in ("EveryRequestFailed", "NoUsablePoint") for _, end in failed):

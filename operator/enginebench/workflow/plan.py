@@ -31,7 +31,7 @@ class Create:
     points: tuple[int, ...] = ()
     """LOAD_PLAN: indices of the points to measure."""
     measured: tuple[Measured, ...] = ()
-    """LOAD_PLAN of a sweep: what earlier attempts have measured."""
+    """LOAD_PLAN of a sweep, or with stopWhen: what earlier attempts have measured."""
     dataset_digest: str = ""
     """LOAD_PLAN: what the data set must be."""
 

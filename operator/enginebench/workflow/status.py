@@ -22,6 +22,7 @@ from enginebench.workflow.names import child_name, data_selector
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
 from enginebench.workflow.rules.collect import DETAILED_POINTS
+from enginebench.workflow.skipped import measured
 from enginebench.workflow.summary import summarize
 
 
@@ -107,7 +108,7 @@ def _truths(facts: Facts) -> Sequence[tuple[str, str, str, str]]:
     """(type, status, reason, message) of every condition, always all of them."""
     outcome = facts.outcome
     results = (
-        ("True", "PointsStored", f"{len(facts.rows)} load points are stored.")
+        ("True", "PointsStored", f"{len(measured(facts.rows))} load points are stored.")
         if facts.rows
         else ("False", "NoPointYet", "No load point has been measured.")
     )
@@ -146,10 +147,11 @@ def _placement(seen: Observed, facts: Facts) -> PlacementStatus | None:
 def _results(seen: Observed, facts: Facts) -> Results | None:
     if not facts.rows:
         return None
-    if len(facts.rows) == len(seen.status.points or ()) and seen.status.results is not None:
+    rows = measured(facts.rows)
+    if len(rows) == len(measured(seen.status.points or ())) and seen.status.results is not None:
         return seen.status.results  # rows only ever join: as many as before are the same
     refs = [
         DataRef(config_map=child_name(seen.name, seen.uid, Role.DATA, row.target, row.attempt, row.index))
-        for row in facts.rows
+        for row in rows
     ]
     return Results(selector=data_selector(seen.uid), data=refs if facts.points_total <= DETAILED_POINTS else None)

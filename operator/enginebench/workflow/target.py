@@ -82,7 +82,7 @@ class TargetView:
 
     @property
     def left(self) -> tuple[PointPlan, ...]:
-        """Points of all turns that no attempt has measured yet."""
+        """Points of all turns that no attempt has measured yet, and that are not skipped either."""
         measured = {row.index for row in self.rows if row.validity != "Superseded"}
         return tuple(point for point in self.planned if point.index not in measured)
 

@@ -11,6 +11,7 @@ from enginebench.workflow.observed import Observed
 from enginebench.workflow.phases import phase_of_open
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
 from enginebench.workflow.repeats import engines_differ, mean_rows, over_repeats
+from enginebench.workflow.skipped import SKIPPED
 from enginebench.workflow.target import TargetView
 from enginebench.workflow.verdicts import peak
 
@@ -77,4 +78,6 @@ def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
 
 def _done(draft: Draft) -> str:
     total = len(draft.view.planned)
-    return f"{total - len(draft.view.left)} of {total} load points measured"
+    skipped = sum(row.validity == SKIPPED for row in draft.view.rows)
+    words = f", {skipped} skipped" if skipped else ""
+    return f"{total - len(draft.view.left) - skipped} of {total} load points measured{words}"

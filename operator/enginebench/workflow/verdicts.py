@@ -10,6 +10,7 @@ from enginebench.api.v1alpha1 import Peak, PointStatus
 from enginebench.results.messages import PointReport
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.reasons import INVALID, LIMITED, REMARKS, Case, Reason
+from enginebench.workflow.skipped import measured
 
 PEAK_SLACK = 0.02
 """The peak is the lowest load within this share of the highest output TPS."""
@@ -51,8 +52,8 @@ def succeeded(row: PointStatus) -> int:
 
 
 def outcome_of_points(rows: Sequence[PointStatus]) -> Problem:
-    """The end of a target all of whose points were measured: Completed if one is usable, else what they show."""
-    current = [row for row in rows if row.validity != "Superseded"]
+    """The end of a target all of whose points were measured or skipped: Completed if one is usable, else what they show."""
+    current = [row for row in measured(rows) if row.validity != "Superseded"]
     if any(usable(row) for row in current):
         return Problem(COMPLETED, "")
     said = next((row.message for row in reversed(current) if row.message), "nothing was measured")

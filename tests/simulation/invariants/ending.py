@@ -69,6 +69,8 @@ def _target(world: World, status: Obj, target: Obj) -> Sentences:
             yield f"{name} succeeded with points {sorted(point['index'] for point in mine)}"
         if not any(usable(point) for point in mine):
             yield f"{name} succeeded without a usable point"
+        if any(point["validity"] == "Skipped" for point in mine) and "skipped" not in target["message"]:
+            yield f"{name} does not say that points were skipped"
     elif phase == "Failed":
         told = (target.get("message") or "").partition(":")[0]
         if not {why, told} & excused:
@@ -79,5 +81,5 @@ def _target(world: World, status: Obj, target: Obj) -> Sentences:
 
 def usable(point: Obj) -> bool:
     """As measurement.md has it."""
-    answered: bool = point["requests"].get("succeeded", 0) > 0 or point.get("requestsPerSecond", 0) > 0
+    answered: bool = point.get("requests", {}).get("succeeded", 0) > 0 or point.get("requestsPerSecond", 0) > 0
     return point["validity"] == "Valid" or (point["validity"] == "Limited" and answered)

@@ -6,7 +6,7 @@ from enginebench.cluster import labels, payload
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Role
 from tests.simulation.invariants import Obj, Sentences, at_end, at_finish, on_created, on_deleted, on_status
-from tests.simulation.invariants.status import current
+from tests.simulation.invariants.status import current, measured
 from tests.simulation.programs.loadpod import read_plan
 from tests.simulation.store import Item
 from tests.simulation.world import World
@@ -18,7 +18,7 @@ ON_ITS_WAY = 5.0
 @on_status
 def no_point_is_lost(_: World, before: Obj, after: Obj) -> Sentences:
     now = {key(point): point for point in after["status"].get("points") or ()}
-    for point in before["status"].get("points") or ():
+    for point in measured(before["status"]):
         found = now.get(key(point))
         if found is None:
             yield f"point {key(point)} has vanished from the status"
@@ -38,8 +38,8 @@ def no_point_counts_twice(_: World, __: Obj, after: Obj) -> Sentences:
 
 @on_status
 def what_the_status_tells_is_durable(world: World, before: Obj, after: Obj) -> Sentences:
-    known = {key(point) for point in before["status"].get("points") or ()}
-    for point in after["status"].get("points") or ():
+    known = {key(point) for point in measured(before["status"])}
+    for point in measured(after["status"]):
         if key(point) not in known:
             yield from _stored(world, after, point)
 
@@ -90,7 +90,7 @@ def every_stored_point_is_told(world: World) -> Sentences:
         run = world.cluster.run_of(item)
         if item.labels.get(labels.ROLE) != "data" or run is None:
             continue
-        if item.name not in {data_name(run.obj, point) for point in run.obj["status"].get("points") or ()}:
+        if item.name not in {data_name(run.obj, point) for point in measured(run.obj["status"])}:
             yield f"{item} is told of nowhere"
 
 
@@ -101,7 +101,7 @@ def every_measured_point_is_stored(world: World, run: Obj) -> Sentences:
     if any(fault.deafens for fault in faults) and (world.losses or any(fault.disrupts for fault in faults)):
         return
     until = min(world.losses, default=float("inf")) - ON_ITS_WAY
-    told = {key(point)[:3] for point in run["status"].get("points") or ()}
+    told = {key(point)[:3] for point in measured(run["status"])}
     for spoken in world.cluster.spoken:
         mine = spoken.run_uid == run["metadata"]["uid"] and spoken.at < until
         if mine and (spoken.target, spoken.attempt, spoken.report.index) not in told:

@@ -178,6 +178,11 @@ def _condition(run: Obj, name: str) -> Obj:
     return next((c for c in run["status"].get("conditions") or () if c["type"] == name), {})
 
 
+def measured(status: Obj) -> list[dict[str, Any]]:
+    """The points with figures."""
+    return [point for point in status.get("points") or () if point["validity"] != "Skipped"]
+
+
 def current(status: Obj) -> list[dict[str, Any]]:
     """The points that count."""
     return [point for point in status.get("points") or () if point["validity"] != "Superseded"]

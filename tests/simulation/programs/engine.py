@@ -43,6 +43,8 @@ class EngineBehaviour:
     """From this many seconds on requests are taken and never answered."""
     error_share: float = 0.0
     """Of requests, once it answers."""
+    refuses_above: int | None = None
+    """Of so many users, or requests a second, all beyond get an error."""
     wrong_models: tuple[str, ...] = ()
     """Names in its answers under load that are not the model's."""
     stop_seconds: float = 1.0
@@ -56,7 +58,12 @@ class EngineBehaviour:
 
     def sound(self) -> "EngineBehaviour":
         """What is left of it when the trouble is over."""
-        return EngineBehaviour(start_seconds=self.start_seconds, pull_seconds=self.pull_seconds, slots=self.slots)
+        return EngineBehaviour(
+            start_seconds=self.start_seconds,
+            pull_seconds=self.pull_seconds,
+            slots=self.slots,
+            refuses_above=self.refuses_above,
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,7 @@ from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan
 from enginebench.results import messages
 from enginebench.results.frames import Encoder
 from enginebench.results.loads import in_words
+from enginebench.results.measured import as_measured
 from enginebench.results.messages import (
     Censored,
     DatasetReport,
@@ -30,7 +31,8 @@ from enginebench.results.messages import (
     RequestCounts,
     SpokenMessage,
 )
-from enginebench.results.sweep import as_measured, placed
+from enginebench.results.stop import why_skipped
+from enginebench.results.sweep import placed
 from tests.simulation.programs.engine import Server
 from tests.simulation.timeline import Terminated, Timeline
 
@@ -194,9 +196,12 @@ class LoadPod:
         yield self._random.uniform(0.2, 2.0)
         self._around.measuring(True)
         for number, planned in enumerate(self._plan.points, 1):
+            point, stop = placed(planned, self._plan.sweep, self._measured), self._plan.stop_when
+            if stop is not None and why_skipped(point, stop, self._measured):
+                continue
             if self._missing:
                 raise GivesUp("LoadPodLost", "The load generator's load pod 1 is lost: its connection is closed.")
-            yield from self._measure(placed(planned, self._plan.sweep, self._measured), number)
+            yield from self._measure(point, number)
         self._around.measuring(False)
 
     def _muster(self) -> Steps:
@@ -286,7 +291,7 @@ class LoadPod:
         window = max(0.001, min(now - open_.opened, float(self._plan.duration_seconds or 3600)))
         requests = self._count(server, point, window)
         rate = requests.succeeded / window
-        figure = _figure(requests.succeeded, 50.0 + _rate(point), requests.incomplete)
+        figure = _figure(requests.succeeded, 50.0 + _rate(point) + _wait(point), requests.incomplete)
         tells = self._plan.dialect == "vllm"
         report = PointReport(
             index=point.index,
@@ -312,6 +317,7 @@ class LoadPod:
                 wrong_models=server.behaviour.wrong_models if server is not None else (),
                 engine_start_before=open_.server.started_at if tells and open_.server is not None else None,
                 engine_start_after=server.started_at if tells and server is not None and not interrupted else None,
+                token_rate_error=self._random.choice((None, 0.001, 0.01)),
                 errors={"connection refused": requests.errored} if requests.errored else {},
             ),
             histograms={"ttft": b"\x01" + self._random.randbytes(24)},
@@ -327,7 +333,10 @@ class LoadPod:
             return RequestCounts(errored=total)
         if server.hangs(self._around.timeline.unix):
             return RequestCounts(incomplete=point.concurrency or total)
-        errored = round(total * server.behaviour.error_share)
+        share, most = server.behaviour.error_share, server.behaviour.refuses_above
+        if most is not None:
+            share = max(share, 1 - most / _load(point))
+        errored = round(total * share)
         return RequestCounts(succeeded=total - errored, errored=errored)
 
     def _stage(self, stage: str, message: str, *, point: int | None = None, done: int | None = None) -> None:
@@ -360,6 +369,15 @@ def _rate(point: PointPlan) -> float:
     """Requests a second that the engine answers: its 16 slots hold each for 0.2 s."""
     wanted = point.request_rate if point.request_rate is not None else (point.concurrency or 0) / 0.2
     return min(wanted, 16 / 0.2)
+
+
+def _load(point: PointPlan) -> float:
+    return point.request_rate if point.request_rate is not None else float(point.concurrency or 0)
+
+
+def _wait(point: PointPlan) -> float:
+    """Milliseconds until a slot is free."""
+    return 12.5 * max(0, (point.concurrency or 0) - 16)
 
 
 def _figure(count: int, middle: float, censored: int = 0) -> Figure:

@@ -6,7 +6,7 @@ import pytest
 
 from enginebench.api import resolve
 from enginebench.api.invalid import invalid_reasons
-from enginebench.api.loadplan import PointPlan, SweepPlan
+from enginebench.api.loadplan import PointPlan, StopPlan, SweepPlan
 from enginebench.api.pod_resolve import ResolvedPod, resolve_pod
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from tests.support.badspecs import base
@@ -101,6 +101,13 @@ def test_workload_where_nothing_is_said() -> None:
 def test_throughput_is_one_load_point_of_many_users() -> None:
     load = resolve.resolve_workload(spec(workload__load={"throughput": {}}))
     assert load.points == (PointPlan(index=0, concurrency=512, throughput=True),)
+
+
+def test_points_are_skipped_only_where_it_is_asked_for() -> None:
+    assert resolve.stop_when(spec()) is None
+    said = resolve.stop_when(spec(workload__stopWhen={"errorRatePercent": 50}))
+    assert said == StopPlan(error_rate_percent=50, saturated=False)
+    assert resolve.stop_when(spec(workload__stopWhen={"saturated": True})) == StopPlan(saturated=True)
 
 
 def test_a_sweep_has_points_without_a_load() -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, Measured, PointPlan, SweepPlan
+from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, Measured, PointPlan, StopPlan, SweepPlan
 from enginebench.results.frames import Decoder, Spoken, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, PointReport, Progress
 from tests.support.engine import Behaviour, Engine, serving
@@ -128,6 +128,24 @@ async def test_a_sweep_goes_on_where_an_earlier_pod_left_it(tmp_path: Path) -> N
     assert "3 users, load point 3 of 3" in messages
 
 
+async def test_points_above_a_load_that_fails_are_skipped(tmp_path: Path) -> None:
+    """By what an earlier pod has measured in their own repeat."""
+    before = (Measured(index=0, load=2, output_tokens_per_second=0.0, error_share=0.5),)
+    rest = (
+        PointPlan(index=1, concurrency=4),
+        PointPlan(index=2, concurrency=1),
+        PointPlan(index=3, concurrency=2, repeat=1),
+        PointPlan(index=4, concurrency=4, repeat=1),
+    )
+    async with serving(Engine()) as engine:
+        what = plan(engine.url, points=rest, points_total=5, measured=before, stop_when=StopPlan(error_rate_percent=50))
+        async with running(what, tmp_path) as pod:
+            end = await pod.until(End)
+            assert await pod.stop() == 0
+    assert [report.index for report in pod.all(PointReport)] == [2, 3, 4]
+    assert end.points == 3
+
+
 async def test_sigterm_in_a_point_closes_it_as_interrupted_and_writes_it(tmp_path: Path) -> None:
     engine = Engine()
     async with serving(engine), running(plan(engine.url, points=POINTS, duration_seconds=60), tmp_path) as pod:
@@ -188,6 +206,17 @@ async def test_every_request_fails_after_the_engine_was_verified(
     [(told, count)] = report.evidence.errors.items()
     assert told.startswith(error)
     assert count == report.requests.errored
+
+
+async def test_what_it_has_seen_itself_skips_the_rest(tmp_path: Path) -> None:
+    engine = Engine(behave=lambda n: Behaviour(status=500) if n else Behaviour())
+    async with serving(engine):
+        what = plan(engine.url, points=POINTS, stop_when=StopPlan(error_rate_percent=100))
+        async with running(what, tmp_path) as pod:
+            assert await pod.until(End) == End(points=1)
+            assert await pod.stop() == 0
+    assert len(pod.all(PointReport)) == 1
+    assert not pod.all(Failure)
 
 
 async def test_the_engine_goes_away_under_load(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from enginebench.results.messages import Drift
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.seen import Seen
 from enginebench.results.series import SECOND, Tick
-from enginebench.results.stationarity import MOST_T, token_rate_drift, ttft_drift
+from enginebench.results.stationarity import MOST_T, token_rate_drift, token_rate_error, ttft_drift
 from enginebench.workflow.reasons import TOKEN_RATE_CHANGE, TOKEN_RATE_T, TTFT_CHANGE, TTFT_T
 
 
@@ -44,6 +44,13 @@ def test_the_token_rate_is_compared_by_the_largest_of_students_t_over_all_cuts()
     assert drift.t != pytest.approx(cuts[3])  # it is not the cut in the middle
 
 
+def test_the_error_of_the_token_rate_is_that_of_ten_batch_means() -> None:
+    rates = [100, 96, 107, 99, 103, 101, 95, 110, 98, 104]
+    found = token_rate_error(seen([rate for rate in rates for _ in range(3)]))
+    assert found == pytest.approx(stats.sem(rates) / 101.3)
+    assert token_rate_error(seen([100] * 10)) == 0.0
+
+
 def test_batches_are_whole_seconds_as_equal_as_can_be() -> None:
     uneven = [7] * 23  # batches of two and of three seconds
     drift = token_rate_drift(seen(uneven))
@@ -58,6 +65,7 @@ def test_batches_are_whole_seconds_as_equal_as_can_be() -> None:
 @pytest.mark.parametrize("rates", [[], [5] * 9, [0] * 10])
 def test_nothing_to_compare(rates: list[int]) -> None:
     assert token_rate_drift(seen(rates)) is None
+    assert token_rate_error(seen(rates)) is None
 
 
 def test_what_has_no_noise_has_a_t_that_json_can_carry() -> None:

@@ -190,7 +190,7 @@ def test_a_sweep_that_goes_on_is_told_what_was_measured() -> None:
     _, plan = step(replace(seen, spec=spec(workload=swept), children=(), pods=()), 100)
     [begun] = [a for a in plan.actions if isinstance(a, Create) and a.role is Role.LOAD_PLAN]
     assert begun.points == (1, 2)
-    assert begun.measured == (Measured(load=1, output_tokens_per_second=1000.0),)
+    assert begun.measured == (Measured(load=1, output_tokens_per_second=1000.0, ttft_p50=1.0),)
 
 
 def test_the_deadline_does_not_tick_while_suspended() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from enginebench.api.loadplan import Measured
-from enginebench.api.resolve import sweep, topology
+from enginebench.api.resolve import stop_when, sweep, topology
 from enginebench.api.v1alpha1 import Attempt
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import Observed, Role
@@ -12,6 +12,7 @@ from enginebench.workflow.plan import Action, Create
 from enginebench.workflow.problem import Problem
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState
+from enginebench.workflow.skipped import as_measured, measured
 
 
 def actions(
@@ -53,18 +54,11 @@ def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetStat
         node=(placement.node or "") if placement is not None and wish == "SameNode" else "",
         gpu_product=(placement.gpu_product or "") if placement is not None and wish == "SameProduct" else "",
         points=draft.missing,
-        measured=_measured(draft) if sweep(seen.spec) is not None else (),
+        measured=_measured(draft) if sweep(seen.spec) is not None or stop_when(seen.spec) is not None else (),
         dataset_digest=(dataset.read.digest or "") if dataset.read is not None else "",
     )
 
 
 def _measured(draft: Draft) -> tuple[Measured, ...]:
-    """The rows that count, as a sweep goes on from them."""
-    return tuple(
-        Measured(
-            load=row.load.request_rate or row.load.concurrency or 0,
-            output_tokens_per_second=row.output_tokens_per_second or 0.0,
-        )
-        for row in draft.view.rows
-        if row.validity != "Superseded"
-    )
+    """The rows that count, as a sweep goes on from them and points are skipped by them."""
+    return tuple(as_measured(row) for row in measured(draft.view.rows) if row.validity != "Superseded")

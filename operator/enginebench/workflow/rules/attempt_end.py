@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from enginebench.results.stop import ERRORS
 from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
@@ -75,11 +76,14 @@ def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
 
 
 def all_measured(target: TargetView, now: datetime) -> Problem | None:
-    """Every planned point is in: the end, unless the last ones only show that the engine has died."""
+    """Every planned point is in or skipped: the end, unless the last ones only show that the engine has died."""
     if target.missing or not (target.heard.ended or _nothing_more_to_hear(target)):
         return None
     newest = target.heard.points[-1].report if target.heard.points else None
-    if newest is not None and newest.requests.succeeded == 0 and target.has_engine and _settling(target, now):
+    failing = (newest is not None and newest.requests.succeeded == 0) or any(
+        ERRORS in (row.reasons or ()) for row in target.rows
+    )
+    if failing and target.has_engine and _settling(target, now):
         return None
     return Problem(COMPLETED, "")
 

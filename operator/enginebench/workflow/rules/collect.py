@@ -1,8 +1,8 @@
 """From what the load pods said to rows of the status, each point once, and which rows still count."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from enginebench.api.resolve import points, repeats
+from enginebench.api.resolve import points, repeats, stop_when
 from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
@@ -11,11 +11,13 @@ from enginebench.api.v1alpha1 import (
     PointRequests,
     PointStatus,
 )
+from enginebench.results.measured import tps_error
 from enginebench.results.messages import Censored, Figure, PointReport
 from enginebench.results.rounding import short
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
 from enginebench.workflow.problem import AGAIN
+from enginebench.workflow.skipped import measured
 from enginebench.workflow.verdicts import Verdict, judge_point
 
 Key = tuple[str, int, int]
@@ -23,7 +25,7 @@ Key = tuple[str, int, int]
 
 DETAILED_POINTS = 200
 """The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone.
-With repeats it tells P50 and P99 of each, and makes room for the means."""
+With repeats, or where saturation is judged, it tells P50 and P99 of each, and makes room for what else there is."""
 
 MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate", "LoadPodLost"})
 """A point with one of these is measured again when its attempt was cut off through no fault of its own: the errors
@@ -31,8 +33,8 @@ may be those of an engine that was taken away."""
 
 
 def collect(seen: Observed) -> tuple[list[PointStatus], tuple[Keep, ...]]:
-    """All rows, old and new, and the new points that must be durable before the status tells of them."""
-    rows = {(row.target, row.attempt, row.index): row for row in seen.status.points or ()}
+    """All measured rows, old and new, and the new points that must be durable before the status tells of them."""
+    rows = {(row.target, row.attempt, row.index): row for row in measured(seen.status.points or ())}
     keep: list[Keep] = []
     ended = _engine_ends(seen)
     for stored in seen.stored:
@@ -46,7 +48,7 @@ def collect(seen: Observed) -> tuple[list[PointStatus], tuple[Keep, ...]]:
             rows[key] = _row(seen, key, heard.point, engine_end)
         elif engine_end is not None and _verdict_changes(rows[key], heard.point.report, engine_end):
             rows[key] = _row(seen, key, heard.point, engine_end)
-    return _in_order(seen, rows), tuple(keep)
+    return in_order([target.name for target in seen.spec.targets] if seen.spec else [], rows.values()), tuple(keep)
 
 
 def _heard(seen: Observed) -> Iterator[StoredPoint]:
@@ -99,9 +101,10 @@ def _verdict_changes(row: PointStatus, report: PointReport, engine_end: float) -
     return engine_end <= report.ended_at and "EngineRestarted" not in (row.reasons or ())
 
 
-def _in_order(seen: Observed, rows: Mapping[Key, PointStatus]) -> list[PointStatus]:
-    targets = {target.name: i for i, target in enumerate(seen.spec.targets if seen.spec else ())}
-    return sorted(rows.values(), key=lambda row: (targets.get(row.target, len(targets)), row.index, row.attempt))
+def in_order(targets: Sequence[str], rows: Iterable[PointStatus]) -> list[PointStatus]:
+    """By target, load point and attempt."""
+    places = {name: i for i, name in enumerate(targets)}
+    return sorted(rows, key=lambda row: (places.get(row.target, len(places)), row.index, row.attempt))
 
 
 def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | None) -> PointStatus:
@@ -110,7 +113,9 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
     verdict = judge_point(report, engine_ended_at=engine_end)
     detailed = _points_planned(seen) <= DETAILED_POINTS
     repeated = seen.spec is not None and repeats(seen.spec).count > 1
-    outline = repeated and not detailed
+    stop = stop_when(seen.spec) if seen.spec is not None else None
+    judged = stop is not None and stop.saturated
+    outline = (repeated or judged) and not detailed
     return PointStatus(
         target=target,
         attempt=attempt,
@@ -131,6 +136,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         ),
         requests_per_second=short(report.requests_per_second),
         output_tokens_per_second=short(report.output_tokens_per_second),
+        output_tokens_per_second_error=tps_error(report) if judged else None,
         ttft_milliseconds=_percentiles(report.ttft, outline=outline),
         itl_milliseconds=_percentiles(report.itl, outline=outline),
         tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
