@@ -154,8 +154,10 @@ def load_died(target: TargetView, _: datetime) -> Problem | None:
 
 
 def _died(follower: PodView, target: TargetView) -> bool:
-    """It exits with 0 when its leader lets it go, and is led from before the data set is read."""
-    return follower.phase == "Failed" or (follower.over and not target.verified and target.heard.dataset is None)
+    """It exits with 0 when its leader lets it go, and is led from before the data set is read; where the leader is gone,
+    that is the trouble, and nothing follows from what was not heard of it."""
+    early = target.load is not None and not target.verified and target.heard.dataset is None
+    return follower.phase == "Failed" or (follower.over and early)
 
 
 def _follower_died(target: TargetView, dead: PodView, now: datetime) -> Problem | None:
