@@ -102,9 +102,9 @@ def test_the_same_rows_from_every_source(cluster: Cluster, namespace: Namespace,
         },
     }
     namespace.apply(packed, *file_server(cluster.image, CONVERSATIONS))
-    namespace.apply(*(benchmark(f"run-{name}", levels=[2], workload={"dataset": s}) for name, s in sources.items()))
     read = {}
-    for name in sources:
+    for name, source in sources.items():
+        namespace.apply(benchmark(f"run-{name}", levels=[2], workload={"dataset": source}))
         status = namespace.wait_finished(f"run-{name}", within=180)
         assert outcome(status) == SUCCESS, name
         read[name] = status["resolved"]["dataset"]

@@ -203,14 +203,13 @@ def test_a_data_set_from_a_config_map(namespace: Namespace) -> None:
 
 
 def test_each_route(namespace: Namespace) -> None:
-    """Every API that a request can take, at the same time: the engines ask for no GPU."""
+    """Every API that a request can take, one after another: together they would hold each other's clients up."""
     routes = {"chatcompletions": "vLLM", "completions": "vLLM", "ollamachat": "Ollama", "ollamagenerate": "Ollama"}
     names = {"chatcompletions": "ChatCompletions", "completions": "Completions"}
     names |= {"ollamachat": "OllamaChat", "ollamagenerate": "OllamaGenerate"}
     for run, dialect in routes.items():
         request = {"api": names[run], "maxOutputTokens": 16}
         namespace.apply(benchmark(run, simulated(api=dialect), levels=[4], workload={"request": request}))
-    for run in routes:
         status = namespace.wait_finished(run, within=180)
         assert outcome(status) == SUCCESS, run
         check_points(status, ["engine-sim"], [4])
