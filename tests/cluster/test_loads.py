@@ -45,7 +45,7 @@ def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> No
 def test_loads_above_saturation_are_skipped(namespace: Namespace) -> None:
     """4 slots: from 8 users on the output stays the same, and only the wait for a slot grows."""
     load = {"concurrency": {"levels": [4, 8, 16, 64, 128]}}
-    engine = simulated(slots=4, decodeStepMicrosecondsPerSequence=0)
+    engine = simulated(slots=4, prefillMicrosecondsPerToken=100, decodeStepMicrosecondsPerSequence=0)
     workload = {"load": load, "stopWhen": {"saturated": True, "errorRatePercent": 50}}
     namespace.apply(benchmark("stops", engine, seconds=10, workload=workload))
     status = namespace.wait_finished("stops", within=240)
