@@ -115,10 +115,17 @@ async def test_a_pod_that_dies_makes_the_point_invalid_and_ends_the_attempt(tmp_
 async def slow_way(port: int, seconds: float) -> AsyncIterator[int]:
     """A port that leads to another one of this machine, and takes its time in both directions."""
 
+    writers: list[asyncio.StreamWriter] = []
+
+    def write(writer: asyncio.StreamWriter, data: bytes) -> None:
+        if not writer.is_closing():
+            writer.write(data)
+
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
+        writers.append(writer)
         while data := await reader.read(65536):
-            loop.call_later(seconds, writer.write, data)
+            loop.call_later(seconds, write, writer, data)
         loop.call_later(seconds, writer.close)
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,6 +142,9 @@ async def slow_way(port: int, seconds: float) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(2 * seconds)  # until nothing is on its way
 
 
 async def test_a_slow_way_between_the_pods_makes_their_clocks_uncertain(tmp_path: Path) -> None:
