@@ -104,8 +104,8 @@ def test_the_same_rows_from_every_source(cluster: Cluster, namespace: Namespace,
     namespace.apply(packed, *file_server(cluster.image, CONVERSATIONS))
     read = {}
     for name, source in sources.items():
-        namespace.apply(benchmark(f"run-{name}", levels=[2], workload={"dataset": source}))
-        status = namespace.wait_finished(f"run-{name}", within=180)
+        run = benchmark(f"run-{name}", levels=[2], workload={"dataset": source})
+        status = namespace.measure(run, within=180)
         assert outcome(status) == SUCCESS, name
         read[name] = status["resolved"]["dataset"]
     digest = read["inline"]["digest"]

@@ -90,7 +90,7 @@ def failures(operator: str, vllm: str) -> dict[str, Failure]:
             engine(vllm, "--exit-with=ValueError: no config.json in tiny"),
             "EngineExited",
             "exited with code 1",
-            "ValueError: no config.json in tiny",
+            "INFO stand-in for vLLM, model tiny | ValueError: no config.json in tiny",
         ),
         "gpu-out-of-memory": failure(
             engine(vllm, "--exit-with=torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14 GiB"),

@@ -11,8 +11,7 @@ FAIR = 0.3
 
 def test_two_pods_of_two_processes(namespace: Namespace) -> None:
     engine = simulated(prefillMicrosecondsPerToken=100)  # prompts take no time of the batch that would not scale
-    namespace.apply(benchmark("pods", engine, levels=(2, 8), seconds=5, loadGenerator=SEVERAL))
-    status = namespace.wait_finished("pods", within=180)
+    status = namespace.measure(benchmark("pods", engine, levels=(2, 8), seconds=5, loadGenerator=SEVERAL), within=180)
     assert outcome(status) == SUCCESS
     few, many = status["points"]
     for point in (few, many):

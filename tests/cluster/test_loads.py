@@ -14,8 +14,7 @@ def test_request_rates(namespace: Namespace) -> None:
     """About 40 requests a second are the most that this engine answers: 4 slots of 0.1 s each."""
     load = {"requestRate": {"rates": ["10", "80"], "arrival": "Constant"}}
     engine = simulated(slots=4, decodeStepMicroseconds=6000, decodeStepMicrosecondsPerSequence=0, maxQueue=10000)
-    namespace.apply(benchmark("rates", engine, seconds=10, workload={"load": load}))
-    status = namespace.wait_finished("rates", within=180)
+    status = namespace.measure(benchmark("rates", engine, seconds=10, workload={"load": load}), within=180)
     assert outcome(status) == SUCCESS
     calm, flooded = status["points"]
     assert (calm["load"], flooded["load"]) == ({"requestRate": 10}, {"requestRate": 80})
@@ -30,8 +29,7 @@ def test_request_rates(namespace: Namespace) -> None:
 def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> None:
     run = yaml.safe_load((EXAMPLES / "sweep.yaml").read_text())
     run["spec"]["workload"] |= {"durationSeconds": 3, "rampSeconds": 0}
-    namespace.apply(run)
-    status = namespace.wait_finished("sweep", within=240)
+    status = namespace.measure(run, within=240)
     assert outcome(status) == SUCCESS
     levels = [point["load"]["concurrency"] for point in status["points"]]
     assert levels[:3] == [1, 256, 16]
@@ -47,8 +45,7 @@ def test_loads_above_saturation_are_skipped(namespace: Namespace) -> None:
     load = {"concurrency": {"levels": [4, 8, 16, 64, 128]}}
     engine = simulated(slots=4, prefillMicrosecondsPerToken=100, decodeStepMicrosecondsPerSequence=0)
     workload = {"load": load, "stopWhen": {"saturated": True, "errorRatePercent": 50}}
-    namespace.apply(benchmark("stops", engine, seconds=10, workload=workload))
-    status = namespace.wait_finished("stops", within=240)
+    status = namespace.measure(benchmark("stops", engine, seconds=10, workload=workload), within=240)
     assert outcome(status) == SUCCESS
     assert [point["load"]["concurrency"] for point in status["points"]] == load["concurrency"]["levels"]
     skipped = [point for point in status["points"] if point["validity"] == "Skipped"]

@@ -11,7 +11,7 @@ import pytest
 
 from images.ollama.build import NODE_FOLDER
 from tests.cluster.conftest import ROOT, make
-from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome, sound
+from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.runs import benchmark
 
 MODEL = "tiny"
@@ -56,33 +56,34 @@ def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
     ollama_there.kubectl("delete", "persistentvolume", name, "--wait=false")
 
 
+ONE_CORE = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "1"}}
+"""The other one is left to the load generator, which would be held up by an engine that computes on all."""
+
+
 def target(name: str, **settings: Any) -> dict[str, Any]:
     return {"name": name, "ollama": {"model": MODEL, "contextLength": 512, **settings}}
 
 
 def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
     levels = [1, 4]
-    namespace.apply(
-        benchmark(
-            "run",
-            target("one", numParallel=1),
-            target("four", numParallel=4),
-            levels=levels,
-            seconds=4,
-            workload={
-                "dataset": {"synthetic": {"rows": 100, "promptTokens": 16, "outputTokens": 64}},
-                "request": {"api": "OllamaGenerate", "maxOutputTokens": 64},
-                "warmup": {"maxSeconds": 20},
-            },
-            engineDefaults={
-                "gpu": {"count": 1},
-                # A core is left to the load generator, which would be held up by an engine that computes on all.
-                "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "1"}},
-                "modelCache": {"persistentVolumeClaim": {"claimName": models}},
-            },
-        )
+    run = benchmark(
+        "run",
+        target("one", numParallel=1),
+        target("four", numParallel=4),
+        levels=levels,
+        seconds=4,
+        workload={
+            "dataset": {"synthetic": {"rows": 100, "promptTokens": 16, "outputTokens": 64}},
+            "request": {"api": "OllamaGenerate", "maxOutputTokens": 64},
+            "warmup": {"maxSeconds": 20},
+        },
+        engineDefaults={
+            "gpu": {"count": 1},
+            "resources": ONE_CORE,
+            "modelCache": {"persistentVolumeClaim": {"claimName": models}},
+        },
     )
-    status = namespace.wait_finished("run", within=300)
+    status = namespace.measure(run, within=300)
     assert outcome(status) == SUCCESS, status["message"]
     engines = {t["name"]: t["engine"] for t in status["targets"]}
     for name, slots in (("one", 1), ("four", 4)):
@@ -93,7 +94,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
         assert engines[name]["modelDigest"]
     points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
     for point in points.values():
-        assert sound(point), point
+        assert point["validity"] in ("Valid", "Limited"), point
         assert point["requests"]["succeeded"] > 0
         assert point["outputTokensPerSecond"] > 0
         for figure in ("ttftMilliseconds", "itlMilliseconds"):
@@ -104,7 +105,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
 
 
 def test_what_is_not_set_is_left_to_ollama_and_reported(namespace: Namespace, models: str) -> None:
-    cache = {"modelCache": {"persistentVolumeClaim": {"claimName": models}}, "gpu": {"count": 0}}
+    cache = {"modelCache": {"persistentVolumeClaim": {"claimName": models}}, "gpu": {"count": 0}, "resources": ONE_CORE}
     plain = {"name": "plain", "ollama": {"model": MODEL}, "pod": cache}
     workload = {"request": {"api": "OllamaChat", "maxOutputTokens": 16}, "warmup": {"maxSeconds": 20}}
     namespace.apply(benchmark("run", plain, levels=[1], workload=workload))

@@ -28,8 +28,8 @@ def check_means(target: dict[str, Any], points: list[dict[str, Any]]) -> None:
 
 def test_each_repeat_has_engines_of_its_own(namespace: Namespace) -> None:
     targets = [simulated(name) for name in ("first-sim", "second-sim")]
-    namespace.apply(benchmark("run", *targets, levels=LEVELS, workload={"repeats": {"count": 3}}))
-    status = watch_to_the_end(namespace, "run", within=420)
+    run = benchmark("run", *targets, levels=LEVELS, workload={"repeats": {"count": 3}})
+    status = namespace.measure(run, wait=lambda name: watch_to_the_end(namespace, name, within=420))
     assert outcome(status) == SUCCESS
     assert status["progress"]["pointsDone"] == status["progress"]["pointsTotal"] == 12
     turns = []
@@ -53,8 +53,8 @@ def test_each_repeat_has_engines_of_its_own(namespace: Namespace) -> None:
 
 def test_one_engine_measures_its_points_again(namespace: Namespace) -> None:
     workload = {"repeats": {"count": 3, "unit": "Point"}}
-    namespace.apply(benchmark("run", simulated("only-sim"), levels=LEVELS, workload=workload))
-    status = watch_to_the_end(namespace, "run", within=240)
+    run = benchmark("run", simulated("only-sim"), levels=LEVELS, workload=workload)
+    status = namespace.measure(run, wait=lambda name: watch_to_the_end(namespace, name, within=240))
     assert outcome(status) == SUCCESS
     [target] = status["targets"]
     assert [a["number"] for a in target["attempts"]] == [1]

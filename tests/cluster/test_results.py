@@ -77,8 +77,7 @@ def test_every_request_is_kept(cluster: Cluster, namespace: Namespace, claim: st
     run = benchmark("run", levels=[2])
     run["spec"]["results"] = {"requests": True, "persistentVolumeClaim": {"claimName": claim}}
     run["spec"]["loadGenerator"]["nodeSelector"] = {"kubernetes.io/hostname": worker}
-    namespace.apply(run)
-    status = namespace.wait_finished("run")
+    status = namespace.measure(run)
     assert outcome(status) == SUCCESS
     [point] = status["points"]
     uid = cluster.get("bmr", "run", f"--namespace={namespace.name}")["metadata"]["uid"]

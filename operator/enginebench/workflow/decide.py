@@ -148,5 +148,6 @@ def _wake(seen: Observed, drafts: Sequence[Draft], now: datetime) -> timedelta:
     if any(since is not None and now - since < children.OVERDUE for since in going):
         return LOOK_SOON
     if any(d.open for d in drafts):
-        return LOOK_SOON if any(d.view.heard.failure is not None for d in drafts) else LOOK_AGAIN
+        about_to_end = any(d.open and (d.view.heard.failure is not None or d.view.heard.ended) for d in drafts)
+        return LOOK_SOON if about_to_end else LOOK_AGAIN  # an engine with nothing more to do holds its GPU
     return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not children.busy(seen, now) else LOOK_SOON

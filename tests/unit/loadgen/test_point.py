@@ -115,12 +115,14 @@ async def test_a_point_keeps_within_its_bytes_and_keeps_its_figures() -> None:
 
 
 async def test_usage_counts_tokens_where_events_carry_several() -> None:
-    report = await measured(Engine(behave=steady(tokens_per_event=3)), max_requests=8)
+    engine = Engine(behave=steady(tokens_per_event=3))
+    report = await measured(engine, max_requests=8)
     assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 3.0)
     assert report.output_tokens_mean == 30
     assert isinstance(report.itl.p50, float)
     assert isinstance(report.inter_event_gap.p50, float)
-    assert report.itl.p50 == pytest.approx(report.inter_event_gap.p50 * 9 / 29, rel=0.6)  # not the gap itself
+    did = median(1000 * (served.last - served.first) / 29 for served in engine.served)
+    assert report.itl.p50 == pytest.approx(did, rel=0.2)
 
 
 async def test_events_count_as_tokens_where_the_server_does_not_count() -> None:

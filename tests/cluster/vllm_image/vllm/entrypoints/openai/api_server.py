@@ -21,7 +21,8 @@ def serve() -> int:
     parser.add_argument("--hang", action="store_true")
     parser.add_argument("--eat-memory", action="store_true")
     options = parser.parse_args()
-    print(f"INFO stand-in for vLLM, model {options.model}", flush=True)
+    # One stream for both lines: the runtime does not keep the order between two.
+    print(f"INFO stand-in for vLLM, model {options.model}", file=sys.stderr)
     if options.exit_with:
         print(options.exit_with, file=sys.stderr)
         return 1
