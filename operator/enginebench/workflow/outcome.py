@@ -33,8 +33,9 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
     if not failed:
         points = sum(len(d.view.planned) for d in drafts)
         skipped = sum(row.validity == SKIPPED for d in drafts for row in d.view.rows)
-        words = f"; {skipped} of the points are skipped, as stopWhen asks" if skipped else ""
-        return Problem(COMPLETED, f"All {len(drafts)} targets and {points} load points are measured{words}.")
+        words = f"; {skipped} more skipped, as stopWhen asks" if skipped else ""
+        done = f"{_many(points - skipped, 'load point')} of {_many(len(drafts), 'target')}"
+        return Problem(COMPLETED, f"Measured: {done}{words}.")
     told = " ".join(f"{name}: {end.reason}: {end.message}" for name, end in failed)
     nothing = not any(usable(row) for d in drafts for row in d.view.rows)
     if nothing and all(end.reason in ("EveryRequestFailed", "NoUsablePoint") for _, end in failed):
@@ -49,3 +50,7 @@ def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
     ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
     since = max(ends, default=seen.status.start_time or now)
     return now - since >= CLEARING_LIMIT and not any(d.open for d in drafts)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

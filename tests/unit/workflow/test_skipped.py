@@ -88,7 +88,7 @@ def test_a_target_ends_with_what_was_skipped() -> None:
     seen, _ = step(replace(seen, children=(), pods=()), 30)
     assert c.is_true(seen.status.conditions, c.SUCCEEDED)
     assert seen.status.message == (
-        "All 1 targets and 4 load points are measured; 2 of the points are skipped, as stopWhen asks."
+        "Measured: 2 load points of 1 target; 2 more skipped, as stopWhen asks."
     )
     progress = seen.status.progress
     assert progress is not None
