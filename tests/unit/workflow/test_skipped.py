@@ -87,9 +87,7 @@ def test_a_target_ends_with_what_was_skipped() -> None:
     assert target.peak.concurrency == 1
     seen, _ = step(replace(seen, children=(), pods=()), 30)
     assert c.is_true(seen.status.conditions, c.SUCCEEDED)
-    assert seen.status.message == (
-        "Measured: 2 load points of 1 target; 2 more skipped, as stopWhen asks."
-    )
+    assert seen.status.message == ("Measured: 2 load points of 1 target; 2 more skipped, as stopWhen asks.")
     progress = seen.status.progress
     assert progress is not None
     assert (progress.points_done, progress.points_total) == (4, 4)
