@@ -39,6 +39,13 @@ class GpuStatus(StatusObject):
     """How many."""
     driver: str | None = None
     """Driver version."""
+    resource: str | None = None
+    """The extended resource that was asked for: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu, …"""
+    sharing: str | None = None
+    """How others may have used the same GPU meanwhile: time-slicing, mps, …; absent where nothing says that they may.
+    The load points are then GPUShared."""
+    replicas: int | None = None
+    """How many times each GPU is handed out; absent where it is not more than once."""
 
 
 class EngineStatus(StatusObject):

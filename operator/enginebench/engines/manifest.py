@@ -8,8 +8,8 @@ from enginebench.api.pod_resolve import ResolvedPod, resolve_pod
 from enginebench.api.v1alpha1 import Affinity, BenchmarkRunSpec, ModelCache, Target
 from enginebench.engines.base import HOME, Platform, render
 from enginebench.engines.registry import engine_of
+from enginebench.workflow.gpus import product_label
 
-GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
 PROBE_SECONDS = 10
 SPARE_PROBES = 30
 """So many probes later than the operator gives up does the kubelet: the operator's message says more."""
@@ -33,7 +33,8 @@ def engine_pod(
     }
     pod = render(template, values)
     _apply(settings, pod)
-    if affinity := _affinity(settings.affinity, node=node, gpu_product=gpu_product):
+    product = (product_label(settings.gpu_resource), gpu_product) if gpu_product else None
+    if affinity := _affinity(settings.affinity, node=node, product=product):
         pod["spec"]["affinity"] = affinity
     return pod
 
@@ -70,14 +71,15 @@ def _apply(settings: ResolvedPod, pod: Json) -> None:
             spec[field] = value
 
 
-def _affinity(said: Affinity | None, *, node: str, gpu_product: str) -> Json:
+def _affinity(said: Affinity | None, *, node: str, product: tuple[str, str] | None) -> Json:
     """The user's affinity, and our bond in every one of its required terms: the terms are alternatives."""
     affinity: Json = said.document() if said is not None else {}
     bond: Json = {}
     if node:
         bond["matchFields"] = [{"key": "metadata.name", "operator": "In", "values": [node]}]
-    if gpu_product:
-        bond["matchExpressions"] = [{"key": GPU_PRODUCT_LABEL, "operator": "In", "values": [gpu_product]}]
+    if product is not None:
+        label, name = product
+        bond["matchExpressions"] = [{"key": label, "operator": "In", "values": [name]}]
     if bond:
         nodes = affinity.setdefault("nodeAffinity", {})
         required = nodes.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": [{}]})

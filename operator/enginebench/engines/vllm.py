@@ -1,10 +1,11 @@
 """vLLM: its OpenAI server. What its flags and variables do: https://docs.vllm.ai (serve arguments, environment)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from enginebench.api import resolve
+from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines.base import Fact, Platform
 
@@ -12,6 +13,11 @@ PORT = 8000
 KNOWS_GENERATION_CONFIG = (0, 8)
 """The first version that takes sampling defaults from the model's generation_config.json unless told `vllm`; for
 earlier ones the word would be the name of a folder."""
+
+PARALLEL = re.compile(
+    r"(?:--(?:tensor|pipeline|data)[-_]parallel[-_]size(?:[-_]local)?|-tp|-pp|-dp|-dpl)(?:=.*)?", re.DOTALL
+)
+"""Arguments by which the user deals the GPUs out himself."""
 
 _VERSION = re.compile(r":v?(\d+)\.(\d+)\.\d+")
 
@@ -26,6 +32,7 @@ def _flag(text: str) -> bool:
 
 _FACTS: dict[str, tuple[re.Pattern[str], Callable[[str], Fact]]] = {
     "maxModelLen": (re.compile(r"LLM engine \(v.*\bmax_seq_len=(\d+)"), _number),
+    "tensorParallelSize": (re.compile(r"LLM engine \(v.*\btensor_parallel_size=(\d+)"), _number),
     "dtype": (re.compile(r"LLM engine \(v.*\bdtype=torch\.(\w+)"), str),
     "quantization": (re.compile(r"LLM engine \(v.*\bquantization=(?!None)([\w-]+)"), str),
     "kvCacheDtype": (re.compile(r"LLM engine \(v.*\bkv_cache_dtype=(\w+)"), str),
@@ -56,6 +63,7 @@ class VllmEngine:
             "args": args,
             "own_sampling_defaults": _knows_generation_config(image)
             and not any(arg.replace("_", "-").startswith("--generation-config") for arg in args),
+            "tensor_parallel": _tensor_parallel(gpu_count(spec, target), args),
             "token": token.document() if token is not None else None,
         }
 
@@ -65,6 +73,11 @@ class VllmEngine:
             if match := pattern.search(log):
                 found[name] = read(match[1])
         return found
+
+
+def _tensor_parallel(gpus: int, args: Sequence[str]) -> int | None:
+    """Over how many GPUs each layer is spread; None: vLLM's default, one, or what the user says."""
+    return gpus if gpus > 1 and not any(map(PARALLEL.fullmatch, args)) else None
 
 
 def _knows_generation_config(image: str) -> bool:

@@ -3,14 +3,12 @@
 import hashlib
 from datetime import datetime
 
-from enginebench.api.pod_resolve import gpu_count
+from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
+from enginebench.workflow import gpus
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.target import TargetView
 
-GPU_PRODUCT = "nvidia.com/gpu.product"
-DRIVER_LABELS = ("nvidia.com/cuda.driver-version.full", "nvidia.com/gpu.driver-version")
-"""GPU feature discovery names the driver in the first; older ones spell it in parts."""
 MIB = 1024 * 1024
 MEASURED = frozenset({"kvCacheTokens"})
 """Facts that the engine measures as it starts: a little different each time, under the same settings."""
@@ -105,12 +103,18 @@ def _same_attempt(target: TargetView) -> bool:
 
 def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
     assert seen.spec is not None  # a target comes from a spec
-    count = gpu_count(seen.spec, target.spec)
-    if not count:
+    asked = resolve_pod(seen.spec, target.spec)
+    if not asked.gpu_count:
         return None
     labels = seen.nodes[target.engine.node].labels if target.engine and target.engine.node in seen.nodes else {}
-    driver = next((labels[name] for name in DRIVER_LABELS if name in labels), None)
-    return GpuStatus(product=labels.get(GPU_PRODUCT), count=count, driver=driver)
+    return GpuStatus(
+        product=gpus.product(labels, asked.gpu_resource),
+        count=asked.gpu_count,
+        driver=gpus.driver(labels),
+        resource=asked.gpu_resource,
+        sharing=gpus.sharing(labels, asked.gpu_resource),
+        replicas=gpus.replicas(labels, asked.gpu_resource),
+    )
 
 
 def _seconds(start: datetime, end: datetime) -> float:

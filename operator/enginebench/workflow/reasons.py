@@ -43,6 +43,8 @@ class Case:
     report: PointReport
     engine_ended_at: float | None = None
     """Unix seconds, if the engine's container ended."""
+    gpu_sharing: str = ""
+    """How others may use the engine's GPU, in words; empty: nothing says that they may."""
 
 
 Reason = Callable[[Case], str]
@@ -173,6 +175,12 @@ def _signed(drift: Drift) -> str:
     return f"{'+' if drift.change > 0 else '−'}{abs(drift.change):.0%}"  # noqa: RUF001  # a real minus, for people
 
 
+def _gpu_shared(case: Case) -> str:
+    if not case.gpu_sharing:
+        return ""
+    return f"others may use the engine's GPU at the same time ({case.gpu_sharing}), and nobody knows what they did"
+
+
 def _cache_influenced(case: Case) -> str:
     share = case.report.evidence.prompts_repeated
     return f"{share:.0%} of its prompts had been sent to this engine before (promptReuse asIs)" if share else ""
@@ -204,6 +212,7 @@ LIMITED: dict[str, Reason] = {
     "TooFewSamples": _too_few_samples,
     "NotStationary": _not_stationary,
     "CacheInfluenced": _cache_influenced,
+    "GPUShared": _gpu_shared,
 }
 """True, but imprecise or of a kind of its own."""
 

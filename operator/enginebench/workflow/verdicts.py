@@ -25,9 +25,10 @@ class Verdict:
     message: str = ""
 
 
-def judge_point(report: PointReport, *, engine_ended_at: float | None = None) -> Verdict:
-    """The worth of one point. `engine_ended_at` (Unix seconds): when the engine's container ended, if it did."""
-    case = Case(report, engine_ended_at)
+def judge_point(report: PointReport, *, engine_ended_at: float | None = None, gpu_sharing: str = "") -> Verdict:
+    """The worth of one point. `engine_ended_at` (Unix seconds): when the engine's container ended, if it did;
+    `gpu_sharing`: how others may use its GPU, in words."""
+    case = Case(report, engine_ended_at, gpu_sharing)
     invalid, limited, remarks = (_holding(table, case) for table in (INVALID, LIMITED, REMARKS))
     validity = "Invalid" if invalid else "Limited" if limited else "Valid"
     said = invalid | limited | remarks

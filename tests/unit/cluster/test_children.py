@@ -98,6 +98,25 @@ def test_load_job_never_repeats_itself() -> None:
     assert spec["template"]["metadata"]["labels"] == job["metadata"]["labels"]
 
 
+@pytest.mark.parametrize("target", ["a-sim", ""], ids=["load", "prepare"])
+def test_no_load_pod_takes_a_gpu_or_what_is_said_of_engines(target: str) -> None:
+    text = """
+        engineDefaults:
+          gpu: {count: 2, resource: nvidia.com/mig-1g.5gb}
+          nodeSelector: {gpu: a100}
+          tolerations: [{key: gpu, operator: Exists}]
+          runtimeClassName: nvidia
+          priorityClassName: high
+          schedulerName: other
+        """
+    pod = made(Role.LOAD, text, target=target)["spec"]["template"]["spec"]
+    assert not {"nodeSelector", "affinity", "runtimeClassName", "priorityClassName", "schedulerName"} & set(pod)
+    assert all(t["effect"] == "NoExecute" for t in pod["tolerations"])
+    for container in (*pod["containers"], *pod.get("initContainers", ())):
+        resources = container["resources"]
+        assert {name for amounts in resources.values() for name in amounts} <= {"cpu", "memory"}
+
+
 def test_load_pod() -> None:
     pod = made(Role.LOAD)["spec"]["template"]["spec"]
     (container,) = pod["containers"]

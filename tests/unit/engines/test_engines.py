@@ -1,8 +1,11 @@
 """What is particular to each engine: its arguments, and what its log says."""
 
+import json
+
 import pytest
 
 from enginebench.engines.base import Platform
+from enginebench.engines.manifest import engine_pod
 from enginebench.engines.registry import engine_of
 from tests.unit.engines.specs import target
 
@@ -27,7 +30,7 @@ VLLM_0_9_1 = """\
 INFO 06-20 09:36:27 [api_server.py:1287] vLLM API server version 0.9.1
 INFO 06-20 09:36:47 [core.py:70] Initializing a V1 LLM engine (v0.9.1) with config: model='m', speculative_config=None, \
 dtype=torch.bfloat16, max_seq_len=131072, quantization=None, kv_cache_dtype=auto,  device_config=cuda, \
-served_model_name=m, enable_prefix_caching=True, chunked_prefill_enabled=True
+served_model_name=m, tensor_parallel_size=2, pipeline_parallel_size=1, enable_prefix_caching=True, chunked_prefill_enabled=True
 INFO 06-20 09:37:12 [kv_cache_utils.py:715] GPU KV cache size: 433,664 tokens
 INFO 06-20 09:37:12 [kv_cache_utils.py:719] Maximum concurrency for 131,072 tokens per request: 3.31x
 """
@@ -59,6 +62,7 @@ def test_vllm_tells_what_it_chose() -> None:
     _, vllm = target("vllm: {model: m}")
     assert engine_of(vllm).facts(VLLM_0_9_1) == {
         "maxModelLen": 131072,
+        "tensorParallelSize": 2,
         "dtype": "bfloat16",
         "kvCacheDtype": "auto",
         "prefixCaching": True,
@@ -82,6 +86,32 @@ def test_vllm_keeps_its_own_sampling_defaults(image: str, args: list[str], given
     spec, one = target(f"vllm: {{model: m, image: '{image}', args: {args}}}")
     _, values = engine_of(one).template(spec, one, Platform(image="i"))
     assert values["own_sampling_defaults"] is given
+
+
+@pytest.mark.parametrize(
+    ("gpus", "args", "given"),
+    [
+        (0, [], []),
+        (1, [], []),
+        (2, [], ["--tensor-parallel-size=2"]),
+        (8, ["--max-model-len=8192"], ["--tensor-parallel-size=8"]),
+        (8, ["--tensor-parallel-size=4"], []),
+        (8, ["--tensor_parallel_size", "4"], []),
+        (8, ["-tp", "4"], []),
+        (8, ["-tp=4", "-pp=2"], []),
+        (4, ["--pipeline-parallel-size=4"], []),
+        (4, ["--data-parallel-size", "4"], []),
+        (4, ["-dp=4"], []),
+        (4, ["--data-parallel-size-local=2"], []),
+        (2, ["--tensor-parallel-sizes-are-no-option"], ["--tensor-parallel-size=2"]),
+    ],
+)
+def test_vllm_spreads_its_model_over_the_gpus(gpus: int, args: list[str], given: list[str]) -> None:
+    spec, one = target(f"{{vllm: {{model: m, args: {json.dumps(args)}}}, pod: {{gpu: {{count: {gpus}}}}}}}")
+    said = engine_pod(spec, one, Platform(image="i"))["spec"]["containers"][0]["args"]
+    own = said[: len(said) - len(args)]
+    assert [arg for arg in own if "parallel" in arg] == given
+    assert said[len(own) :] == args
 
 
 @pytest.mark.parametrize(

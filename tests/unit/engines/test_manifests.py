@@ -99,6 +99,19 @@ def test_gpus_are_requested_with_requests_equal_to_limits() -> None:
     assert resources["requests"] == resources["limits"] == {"nvidia.com/mig-3g.20gb": "2"}
 
 
+def test_the_same_product_is_asked_for_by_the_label_of_the_resource() -> None:
+    member = "{vllm: {model: m}, pod: {gpu: {count: 1, resource: RESOURCE}}}"
+    for resource, label in (
+        ("nvidia.com/gpu.shared", "nvidia.com/gpu.product"),
+        ("nvidia.com/mig-1g.5gb", "nvidia.com/mig-1g.5gb.product"),
+        ("amd.com/gpu", "amd.com/gpu.product-name"),
+    ):
+        pod = rendered(member.replace("RESOURCE", resource), gpu_product="P")
+        required = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        (term,) = required["nodeSelectorTerms"]
+        assert term["matchExpressions"] == [{"key": label, "operator": "In", "values": ["P"]}]
+
+
 def test_an_engine_without_gpu_sees_none() -> None:
     env = rendered("{vllm: {model: m}, pod: {gpu: {count: 0}}}")["spec"]["containers"][0]["env"]
     assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in env

@@ -97,6 +97,15 @@ def _engine_ends(seen: Observed) -> dict[tuple[str, int], float]:
     }
 
 
+def _gpu_sharing(seen: Observed, target: str) -> str:
+    """As an earlier pass has read it from the node: a point comes long after its engine's pod."""
+    known = next((t for t in seen.status.targets or () if t.name == target), None)
+    gpu = known.engine.gpu if known is not None and known.engine is not None else None
+    if gpu is None or not gpu.sharing:
+        return ""
+    return gpu.sharing if gpu.replicas is None else f"{gpu.sharing}, each handed out {gpu.replicas} times"
+
+
 def _verdict_changes(row: PointStatus, report: PointReport, engine_end: float) -> bool:
     return engine_end <= report.ended_at and "EngineRestarted" not in (row.reasons or ())
 
@@ -110,7 +119,7 @@ def in_order(targets: Sequence[str], rows: Iterable[PointStatus]) -> list[PointS
 def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | None) -> PointStatus:
     target, attempt, index = key
     report = received.report
-    verdict = judge_point(report, engine_ended_at=engine_end)
+    verdict = judge_point(report, engine_ended_at=engine_end, gpu_sharing=_gpu_sharing(seen, target))
     detailed = _points_planned(seen) <= DETAILED_POINTS
     repeated = seen.spec is not None and repeats(seen.spec).count > 1
     stop = stop_when(seen.spec) if seen.spec is not None else None
