@@ -9,7 +9,7 @@ from enginebench.api.base import SpecObject
 from enginebench.api.pods import PodSettings
 from enginebench.api.refs import ConfigMapKeyRef, SecretKeyRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
-from enginebench.api.types import Image, ModelName, Seed
+from enginebench.api.types import PLAIN_HTTP, Image, ModelName, OllamaModelName, Seed
 
 EngineKind = Literal["vllm", "ollama", "endpoint", "simulated"]
 
@@ -55,8 +55,9 @@ class Vllm(SpecObject):
 class Ollama(SpecObject):
     """An Ollama server. What is not set here is left to Ollama, and what is in force is reported."""
 
-    model: ModelName
-    """The model's name in Ollama's library; pulled where it is not in the cache."""
+    model: OllamaModelName
+    """The model's name in Ollama's library, or host:port/namespace/model:tag in another registry; pulled where it is
+    not in the cache. With http:// before it: from a registry without TLS."""
     image: Image | None = None
     """The server's image. docker.io/ollama/ollama:0.9.2 where absent."""
     num_parallel: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -241,5 +242,10 @@ class Target(SpecObject):
 
     @property
     def model(self) -> str:
-        """The model's name, whatever the engine."""
-        return self.engine.model
+        """The model's name as the engine calls it."""
+        return self.engine.model.removeprefix(PLAIN_HTTP)
+
+    @property
+    def pulled_without_tls(self) -> bool:
+        """The model's registry is one of plain HTTP."""
+        return self.engine.model.startswith(PLAIN_HTTP)

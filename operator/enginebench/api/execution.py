@@ -87,6 +87,8 @@ class Timeouts(SpecObject):
     """For the engine's image."""
     model_download_seconds: Patience = 7200
     """For Ollama to download the model. vLLM downloads as it starts: startupSeconds counts."""
+    model_download_stall_seconds: Patience = 180
+    """For the next byte of that download. Ollama itself asks anew for the rest when none has come for 30 s."""
     startup_seconds: Patience = 1800
     """For the engine to serve the model. Ollama's download is not counted, vLLM's is."""
     point_grace_seconds: Patience = 120

@@ -199,6 +199,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     model: str = ""
     pull_model: bool = False
     """Ollama: pull the model through /api/pull if /api/tags does not list it."""
+    pull_without_tls: bool = False
+    """Ollama: from a registry of plain HTTP."""
     simulated: bool = False
     calibrate_url: str = ""
     """A simulated engine in the same pod, against which the load generator measures itself first; empty: it does not."""
@@ -224,6 +226,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     seed: int = 0
     """The data set's: seeds the order of the rows and the prompt salts, the same for all targets of a run."""
     model_download_seconds: int = 7200
+    model_download_stall_seconds: int = 180
+    """A download is given up when no byte has come for so long."""
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
     processes: int = 1

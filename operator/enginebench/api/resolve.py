@@ -62,6 +62,7 @@ class ResolvedTimeouts:
     scheduling_seconds: int
     image_pull_seconds: int
     model_download_seconds: int
+    model_download_stall_seconds: int
     startup_seconds: int
     point_grace_seconds: int
     calibration_seconds: int
@@ -212,6 +213,7 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         scheduling_seconds=said.scheduling_seconds,
         image_pull_seconds=said.image_pull_seconds,
         model_download_seconds=said.model_download_seconds,
+        model_download_stall_seconds=said.model_download_stall_seconds,
         startup_seconds=said.startup_seconds,
         point_grace_seconds=said.point_grace_seconds,
         calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,

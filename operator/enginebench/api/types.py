@@ -65,14 +65,41 @@ Image = Annotated[
     ),
 ]
 
+_NAME_OF_A_MODEL = matches(
+    "[^-\\s]\\S*",
+    "must be the model's name as the engine knows it, without blanks and not beginning with '-'",
+)
+
 ModelName = Annotated[
     str,
     Field(min_length=1, max_length=256),
-    matches(
-        "[^-\\s]\\S*",
-        "must be the model's name as the engine knows it, without blanks and not beginning with '-'",
+    _NAME_OF_A_MODEL,
+    Rule(
+        sentence="is a URL, and only an ollama target pulls from one: give the model's name as the engine knows it",
+        cel="!self.matches('^[hH][tT][tT][pP][sS]?://')",
+        holds=lambda name: re.match("https?://", name, re.IGNORECASE) is None,
     ),
 ]
+
+PLAIN_HTTP = "http://"
+"""Before a model's name: Ollama pulls it from there, without TLS."""
+_PART = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,79}"
+_ON_PLAIN_HTTP = (
+    f"{PLAIN_HTTP}[A-Za-z0-9_][-A-Za-z0-9_.]*(:[0-9]{{1,5}})?/[A-Za-z0-9_][-A-Za-z0-9_]{{0,79}}/{_PART}(:{_PART})?"
+)
+
+OllamaModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=256),
+    _NAME_OF_A_MODEL,
+    Rule(
+        sentence="with :// must be http://host[:port]/namespace/model[:tag], for a registry without TLS; with TLS "
+        "(https) leave the scheme out: host[:port]/namespace/model[:tag]",
+        cel=f"!self.contains('://') || self.matches({text(f'^(?:{_ON_PLAIN_HTTP})$')})",
+        holds=lambda name: "://" not in name or re.fullmatch(_ON_PLAIN_HTTP, name, re.ASCII) is not None,
+    ),
+]
+"""As Ollama parses names (types/model/name.go), which knows a scheme only before all of the other parts."""
 
 Seed = Annotated[int, Field(ge=0, le=2147483647)]
 

@@ -256,6 +256,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         "warmup_max_seconds": workload.warmup_max_seconds,
         "seed": workload.dataset_seed,
         "model_download_seconds": limits.model_download_seconds,
+        "model_download_stall_seconds": limits.model_download_stall_seconds,
         # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
         "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
         "point_bytes": min(
@@ -283,6 +284,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         dialect=resolve.dialect(target),
         model=target.model,
         pull_model=engine.pulls_model,
+        pull_without_tls=target.pulled_without_tls,
         simulated=target.simulated is not None,
         request=request,
         processes=generator.processes,

@@ -56,7 +56,7 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         version=await asked(dialect.version()),
         model_digest=listed[served],
         model_download_seconds=seconds,
-        effective={**await asked(dialect.effective()), **_security(plan, tls_version)},
+        effective={**await asked(dialect.effective()), **_security(plan, tls_version), **_origin(plan)},
         at=time(),
     )
 
@@ -126,6 +126,11 @@ def _security(plan: LoadPlan, tls_version: str) -> dict[str, Fact]:
     return {"tls": tls_version, "certificate": certificate}
 
 
+def _origin(plan: LoadPlan) -> dict[str, Fact]:
+    """What the status says of a model that nobody vouches for."""
+    return {"modelRegistry": f"http://{plan.model.partition('/')[0]}, WITHOUT TLS"} if plan.pull_without_tls else {}
+
+
 def _unauthorized(plan: LoadPlan, why: str) -> GaveUp:
     cure = "If it wants a bearer token, name the Secret that holds it in endpoint.tokenSecretRef."
     if plan.access.token_from:
@@ -145,13 +150,14 @@ def _certificate_cure(plan: LoadPlan, fault: int) -> str:
 
 async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> float:
     """Seconds that it took."""
+    without_tls = " without TLS" if plan.pull_without_tls else ""
 
     def on_bytes(done: int, total: int | None, status: str) -> None:
         share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else status
         speaker.progress(
             Progress(
                 stage="DownloadingModel",
-                message=f"downloading {plan.model}: {share}",
+                message=f"downloading {plan.model}{without_tls}: {share}",
                 bytes_done=done,
                 bytes_total=total,
             )
@@ -161,11 +167,8 @@ async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> float:
     try:
         return await pull(address, plan, on_bytes)
     except PullFailed as failure:
-        raise GaveUp(
-            "ModelPullFailed",
-            f"Ollama cannot pull {plan.model}: {failure}. Check the model's name, the way to its registry, and the "
-            "room on the model cache.",
-        ) from failure
+        words = f"Ollama cannot pull {plan.model}: {str(failure).rstrip('.')}. {failure.fault.cure}"
+        raise GaveUp(failure.fault.reason, words) from failure
 
 
 async def _completion(

@@ -154,20 +154,42 @@ async def test_a_model_that_is_there_is_not_pulled(said: Said) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "reason", "words", "cure"),
     [
-        ([*PULL, {"error": "pull model manifest: file does not exist"}], "pull model manifest: file does not exist"),
-        ([{"error": "no space left on device"}, {"status": "success"}], "no space left on device"),
-        (PULL, "the engine ended without a word of success"),
-        ([], "the engine ended without a word of success"),
+        (
+            [*PULL, {"error": "pull model manifest: file does not exist"}],
+            "ModelNotFound",
+            "pull model manifest: file does not exist",
+            "The registry has no such model",
+        ),
+        (
+            [{"error": "write /models/blobs/sha256-aa-partial: no space left on device"}, {"status": "success"}],
+            "ModelCacheFull",
+            "write /models/blobs/sha256-aa-partial: no space left on device",
+            "There is no room for it: give the volume of modelCache more",
+        ),
+        (PULL, "ModelPullFailed", "the engine ended without a word of success", "Check the model's name"),
+        ([], "ModelPullFailed", "the engine ended without a word of success", "Check the model's name"),
     ],
 )
 async def test_a_pull_that_fails_under_http_200_is_told_in_the_engines_words(
-    lines: list[dict[str, Any]], words: str, said: Said
+    lines: list[dict[str, Any]], reason: str, words: str, cure: str, said: Said
 ) -> None:
     engine = Engine(present=False, pull=lines)
-    async with serving(engine), refused("ModelPullFailed", f"Ollama cannot pull tiny: {words}. Check the model's name"):
+    async with serving(engine), refused(reason, f"Ollama cannot pull tiny: {words}\\. {cure}"):
         await verified(plan(engine.url, api="OllamaChat", pull_model=True), said)
+
+
+async def test_a_model_of_a_registry_without_tls_is_asked_for_so_and_that_is_told(said: Said) -> None:
+    name = "registry:5000/team/tiny:latest"
+    engine = Engine(model=name, present=False, pull=[*PULL, {"status": "success"}])
+    async with serving(engine):
+        without = plan(engine.url, api="OllamaChat", model=name, pull_model=True, pull_without_tls=True)
+        report = await verified(without, said)
+    assert report.served_model == name
+    assert report.effective["modelRegistry"] == "http://registry:5000, WITHOUT TLS"
+    first = next(p for p in said.progress() if p.stage == "DownloadingModel")
+    assert first.message == f"downloading {name} without TLS: asked for"
 
 
 @pytest.mark.parametrize(
