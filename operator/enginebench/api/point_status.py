@@ -62,6 +62,29 @@ class PointRequests(StatusObject):
     """Still open when the drain was over."""
 
 
+class PointEngine(StatusObject):
+    """What the engine's own metrics say of the window."""
+
+    unobserved: str | None = None
+    """Why there are none; absent where there are."""
+    running_mean: float | None = None
+    """Requests in its batch: the mean over the scrapes."""
+    running_max: float | None = None
+    """The most."""
+    waiting_mean: float | None = None
+    """Requests in its queue: the mean."""
+    waiting_max: float | None = None
+    """The most."""
+    kv_cache_usage_mean: float | None = None
+    """Share of its KV cache in use, 0 to 1: the mean."""
+    kv_cache_usage_max: float | None = None
+    """The most."""
+    preemptions: int | None = None
+    """Requests that were put back for want of KV cache."""
+    prefix_cache_hit_rate: float | None = None
+    """Prompt tokens found in its prefix cache, of those looked up, 0 to 1."""
+
+
 class PointStatus(StatusObject):
     """One load point."""
 
@@ -98,3 +121,5 @@ class PointStatus(StatusObject):
     request_latency_milliseconds: PercentileStatus | None = None
     """From the request to its last token. At a request rate, this and the time to first token count from the moment
     at which the request was due."""
+    engine: PointEngine | None = None
+    """What the engine's own metrics say of the window. In a run of more than 200 load points only the data have it."""

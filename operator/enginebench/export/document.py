@@ -9,7 +9,7 @@ import msgspec
 
 from enginebench import __version__
 from enginebench.export.run import Point, Run
-from enginebench.results import series
+from enginebench.results import engine_metrics, series
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import PointReport
@@ -21,7 +21,8 @@ JsonObject = dict[str, Any]
 
 
 def document(run: Run) -> JsonObject:
-    """`{format, enginebenchVersion, run: {metadata, spec, status}, points: [{row, report, distributions, series}]}`."""
+    """`{format, enginebenchVersion, run: {metadata, spec, status}, points: [{row, report, distributions, series,
+    engineSeries}]}`."""
     metadata = run.object["metadata"]
     kept = ("name", "namespace", "uid", "generation", "creationTimestamp", "labels", "annotations")
     return {
@@ -44,12 +45,13 @@ def as_json(run: Run) -> bytes:
 def _point(point: Point) -> JsonObject:
     if point.report is None:
         return {"row": point.row}
-    report = msgspec.to_builtins(msgspec.structs.replace(point.report, histograms={}, series=b""))
+    report = msgspec.to_builtins(msgspec.structs.replace(point.report, histograms={}, series=b"", engine_series=b""))
     return {
         "row": point.row,
         "report": report,
         "distributions": {name: _distribution(data) for name, data in sorted(point.report.histograms.items())},
         "series": _series(point.report),
+        "engineSeries": _engine_series(point.report),
     }
 
 
@@ -80,3 +82,11 @@ def _series(report: PointReport) -> JsonObject | None:
     decoded = series.decode(report.series)
     columns: JsonObject = msgspec.to_builtins(decoded)
     return columns | {"tokens": [round(events * decoded.tokens_per_event) for events in decoded.events]}
+
+
+def _engine_series(report: PointReport) -> JsonObject | None:
+    """The engine's own metrics, as columns."""
+    if not report.engine_series:
+        return None
+    columns: JsonObject = msgspec.to_builtins(engine_metrics.decode(report.engine_series))
+    return columns

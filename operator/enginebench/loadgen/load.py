@@ -163,7 +163,7 @@ class Load(ABC):
         if self._phase == "window":
             in_flight = self._in_flight()
             events = self._events_done + sum(r.events + r.events_in_window for r in in_flight)
-            self.ticks.append(Tick(in_flight=len(in_flight), events=int(events)))
+            self.ticks.append(Tick(len(in_flight), int(events), self.gaps.samples, self.gaps.total))
 
     # For those who send the requests
 

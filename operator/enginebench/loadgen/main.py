@@ -33,6 +33,7 @@ from enginebench.loadgen.muster import Muster
 from enginebench.loadgen.point import BURST_TOKENS, Site, burst, burst_users, measure
 from enginebench.loadgen.processes import Processes, fork
 from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.scraper import Scraper, has_metrics, scraper_of, serve
 from enginebench.loadgen.speaker import Speaker
 from enginebench.loadgen.thread import in_thread
 from enginebench.loadgen.verify import asked, resolved, verify
@@ -65,12 +66,14 @@ def main(argv: Sequence[str]) -> int:
     pod = int(os.environ.get(loadplan.INDEX_VARIABLE, "0")) if plan.pods > 1 else 0
     if pod:
         return follower_pod.main(plan, pod, secret(), speaker.complain)
+    # First, and ended last: later ones inherit the leader's ends of the sockets of earlier ones, and hold them open.
+    scrapers = fork(1 if has_metrics(plan) else 0, lambda _, own: uvloop.run(serve(plan, own, speaker.complain)))
     processes = fork(followers, lambda _, own: uvloop.run(follow(plan, own, speaker.complain)))
     carriers = fork(
         followers if plan.calibrate_url else 0,
         lambda _, own: uvloop.run(follow(calibration_of(plan), own, speaker.complain)),
     )
-    uvloop.run(Program(plan, speaker, processes, carriers).run())
+    uvloop.run(Program(plan, speaker, processes, carriers, scrapers).run())
     return 0
 
 
@@ -92,12 +95,17 @@ def calibration_of(plan: LoadPlan) -> LoadPlan:
 class Program:
     """One load pod's work, from its plan to its end."""
 
-    def __init__(self, plan: LoadPlan, speaker: Speaker, processes: Processes, carriers: Processes) -> None:
-        """`processes` share the load with this one, `carriers` its calibration."""
+    def __init__(
+        self, plan: LoadPlan, speaker: Speaker, processes: Processes, carriers: Processes, scrapers: Processes
+    ) -> None:
+        """`processes` share the load with this one, `carriers` its calibration; one or none of `scrapers` asks the
+        engine for its metrics."""
         self._plan = plan
         self._speaker = speaker
         self._processes = processes
         self._carriers = carriers
+        self._scrapers = scrapers
+        self._scraper: Scraper | None = None
         self._crew = Crew()
         self._interrupt = asyncio.Event()
         self._progress = Progress(stage="Waiting")
@@ -126,12 +134,16 @@ class Program:
         self._speaker.say(End(points=self._sent))
         await self._crew.end()
         self._processes.end()
+        if self._scraper is not None:
+            await self._scraper.end()
+        self._scrapers.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(STAY_SECONDS):
                 await self._interrupt.wait()
 
     async def _work(self) -> None:
         self._crew = await gathered(self._processes.sockets)
+        self._scraper = await scraper_of(self._scrapers.sockets)
         limit = await self._limit() if self._plan.calibrate_url else None
         if self._plan.pods > 1 and self._plan.task == "load":
             muster = Muster(self._plan, secret(), self._crew.remotes)
@@ -205,6 +217,7 @@ class Program:
             interrupt=self._interrupt,
             say=self._say,
             idle=Idle(plan, address, where, Bodies(plan, address, rows, most=1), self._interrupt),
+            scraper=self._scraper,
         )
         measured = list(plan.measured)
         widest = [at_load(p, plan.sweep, plan.sweep.highest) for p in plan.points] if plan.sweep else plan.points

@@ -23,6 +23,7 @@ from enginebench.loadgen.open_loop import OpenLoop
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
+from enginebench.loadgen.scraper import HAS_NONE, Scraper
 from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.results.messages import PointReport
 from enginebench.results.shares import NoCommonWindowError
@@ -59,6 +60,8 @@ class Site:
     """Who carries the load besides this process."""
     idle: Callable[[], Awaitable[str]] = _nobody_asks
     """Waits until the engine is idle; what it was still busy with when that took too long."""
+    scraper: Scraper | None = None
+    """Asks the engine for its metrics; None: it has none."""
 
 
 def load_of(
@@ -130,13 +133,18 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
                 return None
             site.say("Loading", "")
             load.open_window()
+            if site.scraper is not None:
+                site.scraper.open_window()
             await _window(site, load, loop.time())
             load.close_window()
+            if site.scraper is not None:
+                site.scraper.close_window()
             site.say("Draining", "")
             drained = await wait_for(site, load.drained, _drain_seconds(load))
     finally:
         load.stop()
     ended_at, interrupted = time(), site.interrupt.is_set()
+    scraped = await site.scraper.scraped() if site.scraper is not None else HAS_NONE
     try:
         seen = await load.gathered()
     except NoCommonWindowError:
@@ -156,6 +164,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         engine_busy_with=busy_with,
         prompts_repeated=load.prompts_repeated,
         request=site.bodies.described,
+        scraped=scraped,
     )
     kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()
     report = point_report(point, seen, course, most_bytes=plan.point_bytes - len(kept.file) - len(kept.error))

@@ -8,8 +8,9 @@ import msgspec
 
 from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
-from enginebench.results import figures, series
+from enginebench.results import engine_metrics, figures, series
 from enginebench.results.backlog import in_flight_growth
+from enginebench.results.engine_metrics import Scraped
 from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
@@ -42,6 +43,8 @@ class Course:
     engine_busy_with: str = ""
     prompts_repeated: float = 0.0
     request: RequestBody | None = None
+    scraped: Scraped | None = None
+    """What the engine told of itself; None: it was not asked."""
 
 
 def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
@@ -97,9 +100,11 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
         output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
         evidence=_evidence(point, seen, course, tracked, counted),
+        engine_metrics=engine_metrics.summary(course.scraped, seen) if course.scraped is not None else None,
         generator_version=__version__,
     )
-    return _within(most_bytes, report, distributions, series.seconds(records, seen.ticks, window, counted))
+    span = series.seconds(records, seen.ticks, window, counted)
+    return _with_engine_series(most_bytes, _within(most_bytes, report, distributions, span), seen, course.scraped)
 
 
 def _delivery(seen: Seen, tracked: Sequence[RequestRecord]) -> Delivery:
@@ -167,6 +172,16 @@ def _within(
     per_event = report.evidence.tokens_per_event or 1.0
     data = series.fit(span, per_event, lambda s: _wire_bytes(msgspec.structs.replace(report, series=s)) <= most_bytes)
     return msgspec.structs.replace(report, series=data)
+
+
+def _with_engine_series(most_bytes: int, report: PointReport, seen: Seen, scraped: Scraped | None) -> PointReport:
+    """With as much of the scrapes as the budget still takes."""
+    if scraped is None:
+        return report
+    data = engine_metrics.fit(
+        scraped, seen, lambda s: _wire_bytes(msgspec.structs.replace(report, engine_series=s)) <= most_bytes
+    )
+    return msgspec.structs.replace(report, engine_series=data)
 
 
 def _wire_bytes(report: PointReport) -> int:

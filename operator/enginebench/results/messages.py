@@ -156,6 +156,48 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Share of the window's requests whose prompt had been sent to this engine before."""
 
 
+class EngineMetrics(Wire, frozen=True, kw_only=True):
+    """The engine's own metrics over the window: from the scrape at its opening to the one at its close.
+
+    The means beside each other are of the same events: first tokens and gaps between those two scrapes, whatever
+    request they belong to. `results.engine_metrics` has the formulas.
+    """
+
+    unobserved: str = ""
+    """Why there are none."""
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+    """Ours → the engine's: which of the names that changed over its versions were there."""
+    scrapes: int = 0
+    failed_scrapes: int = 0
+    seconds: float = 0.0
+    """Between the first and the last scrape."""
+    running_mean: float | None = None
+    """Requests in the engine's batch; means and maxima over the scrapes."""
+    running_max: float | None = None
+    waiting_mean: float | None = None
+    """Requests in its queue."""
+    waiting_max: float | None = None
+    kv_cache_usage_mean: float | None = None
+    """Share of the KV cache in use, 0 to 1."""
+    kv_cache_usage_max: float | None = None
+    preemptions: float | None = None
+    """Over the span, as all that follow."""
+    prefix_cache_hit_rate: float | None = None
+    """Prompt tokens found in the prefix cache ÷ those looked up; absent where none was."""
+    prompt_tokens: float | None = None
+    generation_tokens: float | None = None
+    ttft_count: int | None = None
+    """By the engine's histogram, as its mean in milliseconds."""
+    ttft_mean: float | None = None
+    own_ttft_count: int | None = None
+    """By the load generator."""
+    own_ttft_mean: float | None = None
+    itl_count: int | None = None
+    itl_mean: float | None = None
+    own_gap_count: int | None = None
+    own_gap_mean: float | None = None
+
+
 class GuideLlmCount(Wire, frozen=True, kw_only=True):
     """The window as GuideLLM 0.2.1 counts: `results.guidellm`."""
 
@@ -210,6 +252,9 @@ class PointReport(Wire, frozen=True, kw_only=True):
     prompt_tokens_mean: float | None = None
     output_tokens_mean: float | None = None
     evidence: Evidence
+    engine_metrics: EngineMetrics | None = None
+    engine_series: bytes = b""
+    """Of the scrapes, in `results.engine_metrics`' own format; the step is recorded in it."""
     histograms: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Per figure the whole distribution, in `results.histogram`'s own format; `ttftTpot` in that of `results.grid`."""
     series: bytes = b""

@@ -56,6 +56,10 @@ class Tick:
     in_flight: int
     events: int
     """Content events since the window opened."""
+    gaps: int = 0
+    """Gaps between content events since then;"""
+    gap_nanoseconds: int = 0
+    """and their sum."""
 
 
 def seconds(records: Iterable[RequestRecord], ticks: Sequence[Tick], window: Window, counted: Tokens) -> list[Second]:

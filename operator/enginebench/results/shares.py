@@ -96,7 +96,12 @@ def _shift(records: Sequence[RequestRecord], ahead: int, scale: float) -> None:
 
 
 def _sum(ticks: Sequence[Tick]) -> Tick:
-    return Tick(in_flight=sum(tick.in_flight for tick in ticks), events=sum(tick.events for tick in ticks))
+    return Tick(
+        in_flight=sum(tick.in_flight for tick in ticks),
+        events=sum(tick.events for tick in ticks),
+        gaps=sum(tick.gaps for tick in ticks),
+        gap_nanoseconds=sum(tick.gap_nanoseconds for tick in ticks),
+    )
 
 
 def to_bytes(seen: Seen) -> bytes:

@@ -27,6 +27,7 @@ class Answer(Sequence, ABC):
 
     def __init__(self, connection: Connection, asked: Asked) -> None:
         super().__init__(asked.key, asked.prompt_tokens, asked.output_tokens, asked.finish)
+        self.cached_tokens = asked.cached_tokens
         self.connection = connection
         self.epoch = 0
         """Unix time, in nanoseconds, of the zero of the clock that `due` is read on."""

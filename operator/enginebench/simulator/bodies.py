@@ -97,6 +97,8 @@ class Asked(msgspec.Struct, frozen=True):
     prompt_tokens: int
     output_tokens: int
     finish: Literal["length", "stop"]
+    cached_tokens: int = 0
+    """Of the prompt, found in a prefix cache."""
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -58,6 +58,8 @@ class Counters:
 
     def __init__(self) -> None:
         self.prompt_tokens = 0
+        self.cached_tokens = 0
+        """Of the prompts, found in the prefix cache."""
         self.generation_tokens = 0
         self.finished = {"stop": 0, "length": 0}
         self.ttft = Histogram(TTFT_BOUNDS)
@@ -75,6 +77,7 @@ class Counters:
             if answer.produced == 1:
                 first += 1
                 self.prompt_tokens += answer.prompt_tokens
+                self.cached_tokens += answer.cached_tokens
                 self.ttft.add(due - answer.arrived_at)
                 self.queue_time.add(answer.admitted_at - answer.arrived_at)
         self.generation_tokens += len(batch)

@@ -20,8 +20,8 @@ class QueueFullError(Exception):
 class Sequence:
     """One request as the scheduler sees it."""
 
-    __slots__ = ("admitted_at", "arrived_at", "finish", "first_at", "key", "last_at", "output_tokens", "produced",
-                 "prompt_tokens")  # fmt: skip
+    __slots__ = ("admitted_at", "arrived_at", "cached_tokens", "finish", "first_at", "key", "last_at", "output_tokens",
+                 "produced", "prompt_tokens")  # fmt: skip
 
     def __init__(self, key: int, prompt_tokens: int, output_tokens: int, finish: Literal["length", "stop"]) -> None:
         self.key = key
@@ -29,6 +29,8 @@ class Sequence:
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.finish = finish
+        self.cached_tokens = 0
+        """Of the prompt: they need not be read."""
         self.produced = 0
         self.arrived_at = self.admitted_at = self.first_at = self.last_at = 0
 
@@ -98,7 +100,7 @@ class Scheduler(Generic[S]):
             sequence = waiting.popleft()
             sequence.admitted_at = at
             tokens += sequence.prompt_tokens
-            prefill += self._model.prefill(sequence.prompt_tokens, sequence.key)
+            prefill += self._model.prefill(sequence.prompt_tokens - sequence.cached_tokens, sequence.key)
             joining.append(sequence)
         if joining:
             # First in the batch: whoever writes the tokens out one after another writes first tokens first.

@@ -39,6 +39,8 @@ class Settings:
     """How far each time strays from the model, up and down."""
     early_stops: float = 0.0
     """Share of the requests that end by `stop` before their limit (never with `ignore_eos`)."""
+    prefix_caching: bool = False
+    """vLLM: the beginning of a prompt that was read before takes no time."""
     seed: int = 0
     api_key: str = ""
     """vLLM: the bearer token without which /v1 answers 401; empty: it asks for none."""
@@ -72,6 +74,7 @@ def parse(argv: Sequence[str]) -> Settings:
     parser.add_argument("--decode-step-microseconds-per-sequence", type=natural, default=100)
     parser.add_argument("--jitter-percent", type=percent, default=0, help="how far each time strays, up and down")
     parser.add_argument("--early-stop-percent", type=percent, default=0, help="requests that stop before their limit")
+    parser.add_argument("--prefix-caching", action="store_true", help="vLLM: known beginnings of prompts are not read")
     parser.add_argument("--seed", type=int, default=0, help="of jitter, texts and early stops")
     parser.add_argument("--api-key", default="", help="vLLM: the bearer token without which /v1 answers 401")
     parser.add_argument("--ssl-certfile", default="", help="PEM file of the certificate chain: TLS is spoken")
@@ -92,6 +95,7 @@ def parse(argv: Sequence[str]) -> Settings:
         decode_step_per_sequence=given.decode_step_microseconds_per_sequence * 1000,
         jitter=given.jitter_percent / 100,
         early_stops=given.early_stop_percent / 100,
+        prefix_caching=given.prefix_caching,
         seed=given.seed,
         api_key=given.api_key,
         ssl_certfile=given.ssl_certfile,

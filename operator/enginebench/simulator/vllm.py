@@ -16,6 +16,7 @@ from enginebench.simulator.bodies import (
 )
 from enginebench.simulator.engine import Engine
 from enginebench.simulator.http import JSON, TEXT, Connection, HttpError, Request
+from enginebench.simulator.prefix_cache import PrefixCache
 from enginebench.simulator.settings import VERSION, Settings
 from enginebench.simulator.vllm_answers import ChatStream, CompletionStream, WholeChat, WholeCompletion
 from enginebench.simulator.words import count_tokens
@@ -36,6 +37,7 @@ class Vllm:
         self._engine = engine
         self._started = time.time()
         self._answered = 0
+        self._cache = PrefixCache(self._kv_tokens) if settings.prefix_caching else None
         self._key = f"Bearer {settings.api_key}".encode() if settings.api_key else b""
         self._routes: dict[str, tuple[str, Callable[[Connection, bytes], None]]] = {
             "/health": ("GET", lambda connection, _: connection.reply(200, TEXT, b"")),
@@ -69,6 +71,11 @@ class Vllm:
             "code": error.status,
         }
         return JSON, msgspec.json.encode(document)
+
+    @property
+    def _kv_tokens(self) -> int:
+        """What its KV cache holds: every slot has room for a whole context, so that nothing is ever preempted."""
+        return self._settings.slots * self._settings.context_length
 
     def _complete(self, connection: Connection, data: bytes) -> None:
         body = decode(data, CompletionBody)
@@ -114,7 +121,10 @@ class Vllm:
                 f"({tokens} in the prompt, {limit or 1} in the completion). "
                 "Please reduce the length of the prompt or completion.",
             )
-        return asked(self._settings, prompt, tokens, limit, ignore_eos=body.ignore_eos)
+        request = asked(self._settings, prompt, tokens, limit, ignore_eos=body.ignore_eos)
+        if self._cache is None:
+            return request
+        return msgspec.structs.replace(request, cached_tokens=self._cache.look_up(prompt))
 
     def _identity(self, prefix: str, kind: str) -> dict[str, object]:
         self._answered += 1
@@ -146,11 +156,16 @@ class Vllm:
         scheduler, counters = self._engine.scheduler, self._engine.counters
         model = self._settings.model.replace("\\", "\\\\").replace('"', '\\"')
         labels = f'engine="0",model_name="{model}"'
+        in_cache = sum(sequence.prompt_tokens + sequence.produced for sequence in scheduler.batch)
         yield "# TYPE process_start_time_seconds gauge"
         yield f"process_start_time_seconds {self._started!r}"
         for name, kind, value in (
             ("num_requests_running", "gauge", len(scheduler.batch)),
             ("num_requests_waiting", "gauge", len(scheduler.waiting)),
+            ("kv_cache_usage_perc", "gauge", in_cache / self._kv_tokens),
+            ("num_preemptions_total", "counter", 0),
+            ("prefix_cache_queries_total", "counter", counters.prompt_tokens if self._cache is not None else 0),
+            ("prefix_cache_hits_total", "counter", counters.cached_tokens),
             ("prompt_tokens_total", "counter", counters.prompt_tokens),
             ("generation_tokens_total", "counter", counters.generation_tokens),
         ):

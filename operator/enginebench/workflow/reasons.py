@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from enginebench.results.messages import Censored, Drift, Figure, PointReport
+from enginebench.workflow import cross_check
 
 ERROR_RATE_BOUND = 0.10
 """Above this share of failed requests a point does not say how fast the engine is, but that it fails."""
@@ -183,7 +184,16 @@ def _gpu_shared(case: Case) -> str:
 
 def _cache_influenced(case: Case) -> str:
     share = case.report.evidence.prompts_repeated
-    return f"{share:.0%} of its prompts had been sent to this engine before (promptReuse asIs)" if share else ""
+    repeated = f"{share:.0%} of its prompts had been sent to this engine before (promptReuse asIs)" if share else ""
+    return ", ".join(words for words in (repeated, cross_check.cached(case.report)) if words)
+
+
+def _engine_disagrees(case: Case) -> str:
+    return cross_check.disagreement(case.report)
+
+
+def _engine_shared(case: Case) -> str:
+    return cross_check.others(case.report)
 
 
 def _multi_token_events(case: Case) -> str:
@@ -207,6 +217,8 @@ INVALID: dict[str, Reason] = {
 LIMITED: dict[str, Reason] = {
     "Interrupted": _interrupted,
     "EngineNotIdle": _engine_not_idle,
+    "EngineShared": _engine_shared,
+    "EngineDisagrees": _engine_disagrees,
     "Overloaded": _overloaded,
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,

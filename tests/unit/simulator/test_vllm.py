@@ -178,6 +178,7 @@ async def test_beyond_the_queue_it_is_busy(start: Start, connect: Connect) -> No
     text = (await refused.get("/metrics")).body.decode()
     assert metric(text, "vllm:num_requests_running") == 1
     assert metric(text, "vllm:num_requests_waiting") == 1
+    assert metric(text, "vllm:kv_cache_usage_perc") > 0
 
 
 def metric(text: str, name: str) -> float:
@@ -197,6 +198,8 @@ async def test_metrics(start: Start, connect: Connect) -> None:
     text = (await watcher.get("/metrics")).body.decode()
     assert metric(text, "process_start_time_seconds") == began
     assert metric(text, "vllm:num_requests_running") == 0
+    assert metric(text, "vllm:kv_cache_usage_perc") == metric(text, "vllm:num_preemptions_total") == 0
+    assert metric(text, "vllm:prefix_cache_queries_total") == metric(text, "vllm:prefix_cache_hits_total") == 0
     assert metric(text, "vllm:prompt_tokens_total") == 8
     assert metric(text, "vllm:generation_tokens_total") == 8
     assert metric(text, "vllm:time_to_first_token_seconds_count") == 2
@@ -211,6 +214,21 @@ async def test_metrics(start: Start, connect: Connect) -> None:
     bounds = [float(bound) for bound in re.findall(r'lateness_seconds_bucket\{le="([\d.e-]+)"', text)]
     assert len(bounds) == 61
     assert all(low < high for low, high in pairwise(bounds))
+
+
+async def test_a_known_beginning_of_a_prompt_takes_no_time(start: Start, connect: Connect) -> None:
+    client = await connect(await start(prefill_per_token=10 * MILLISECOND, prefix_caching=True))
+    prompt = " ".join(f"w{n}" for n in range(33))
+    took = []
+    for _ in range(2):
+        began = asyncio.get_running_loop().time()
+        await client.post("/v1/completions", {**COMPLETION, "prompt": prompt, "max_tokens": 1})
+        took.append(asyncio.get_running_loop().time() - began)
+    text = (await client.get("/metrics")).body.decode()
+    assert metric(text, "vllm:prefix_cache_queries_total") == 66
+    assert metric(text, "vllm:prefix_cache_hits_total") == 32
+    assert took[0] > 0.33  # 33 tokens, then one
+    assert took[1] < took[0]
 
 
 async def test_tokens_come_when_the_model_says(start: Start, connect: Connect) -> None:

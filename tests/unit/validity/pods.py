@@ -14,7 +14,7 @@ from pathlib import Path
 from enginebench.api import loadplan
 from enginebench.api.loadplan import LoadPlan
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import End, PointReport, Progress
+from enginebench.results.messages import End, Failure, PointReport, Progress
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "operator")}
 Process = subprocess.Popen[bytes]
@@ -47,12 +47,14 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def engine(*, port: int = 0, prefix: Sequence[str] = (), **settings: int) -> Iterator[tuple[Process, str]]:
-    """A simulated vLLM and its URL; 10 ms a step and nothing else that takes time, unless `settings` say so."""
-    flags = {"slots": 256, "prefill_microseconds_per_token": 0, "decode_step_microseconds": 10_000}
-    flags |= {"decode_step_microseconds_per_sequence": 0} | settings
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
-    called = command("simulate", "--api", "vLLM", "--model", "tiny", "--port", str(port), *arguments)
+def engine(
+    *, api: str = "vLLM", port: int = 0, prefix: Sequence[str] = (), flags: Sequence[str] = (), **settings: int
+) -> Iterator[tuple[Process, str]]:
+    """A simulated engine and its URL; 10 ms a step and nothing else that takes time, unless `settings` say so."""
+    knobs = {"slots": 256, "prefill_microseconds_per_token": 0, "decode_step_microseconds": 10_000}
+    knobs |= {"decode_step_microseconds_per_sequence": 0} | settings
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in knobs.items()]
+    called = command("simulate", "--api", api, "--model", "tiny", "--port", str(port), *arguments, *flags)
     with subprocess.Popen([*prefix, *called], env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None
@@ -72,7 +74,7 @@ def measured(
     prefix: Sequence[str] = (),
 ) -> PointReport:
     """The only point of the plan; `disturb` is called so many seconds after its window has opened."""
-    file, decoder, report = folder / "plan.json", Decoder(), None
+    file, decoder, report, failure = folder / "plan.json", Decoder(), None, None
     file.write_bytes(loadplan.encode(plan))
     timer: threading.Timer | None = None
     with subprocess.Popen(
@@ -88,11 +90,13 @@ def measured(
                         timer.start()
                     case PointReport() as said:
                         report = said
+                    case Failure() as failed:
+                        failure = failed
                     case End():
                         break
         finally:
             process.kill()
     if timer is not None:
         timer.join()
-    assert report is not None
+    assert report is not None, failure
     return report

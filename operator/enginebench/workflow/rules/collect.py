@@ -7,12 +7,13 @@ from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
     PercentileStatus,
+    PointEngine,
     PointLoad,
     PointRequests,
     PointStatus,
 )
 from enginebench.results.measured import tps_error
-from enginebench.results.messages import Censored, Figure, PointReport
+from enginebench.results.messages import Censored, EngineMetrics, Figure, PointReport
 from enginebench.results.rounding import short
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
@@ -150,7 +151,29 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         itl_milliseconds=_percentiles(report.itl, outline=outline),
         tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
         request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
+        engine=_engine(report.engine_metrics) if detailed else None,
     )
+
+
+def _engine(metrics: EngineMetrics | None) -> PointEngine | None:
+    if metrics is None:
+        return None
+    if metrics.unobserved:
+        return PointEngine(unobserved=metrics.unobserved)
+    return PointEngine(
+        running_mean=_short(metrics.running_mean),
+        running_max=_short(metrics.running_max),
+        waiting_mean=_short(metrics.waiting_mean),
+        waiting_max=_short(metrics.waiting_max),
+        kv_cache_usage_mean=_short(metrics.kv_cache_usage_mean),
+        kv_cache_usage_max=_short(metrics.kv_cache_usage_max),
+        preemptions=None if metrics.preemptions is None else round(metrics.preemptions),
+        prefix_cache_hit_rate=_short(metrics.prefix_cache_hit_rate),
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else short(value)
 
 
 def _message(verdict: Verdict, report: PointReport) -> str | None:
