@@ -4,6 +4,7 @@
 default image of an `ollama` target is what runs) and the model on the worker, behind a volume of the node.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from images.ollama.build import NODE_FOLDER
 from tests.cluster.conftest import ROOT, make
+from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
+from tests.support.pods import program
 from tests.support.runs import benchmark
 
 MODEL = "tiny"
@@ -130,6 +133,73 @@ def test_a_model_that_cannot_be_had_is_named(namespace: Namespace) -> None:
     told = status["targets"][0]
     assert told["attempts"][-1]["reason"] == "ModelPullFailed"
     assert "no-such-model" in told["message"]
+
+
+@pytest.fixture
+def registry(namespace: Namespace, models: str, cluster: Cluster) -> str:
+    """A registry without TLS, of the same models, with faults: `http://registry…:5000/<fault>/tiny`."""
+    server = program(
+        "registry",
+        "tests.support.ollama_registry",
+        *("--folder=/models", "--port=5000", "--rate=400000"),
+        image=cluster.image,
+        port=5000,
+        files=ollama_registry.FILES,
+        claim=models,
+    )
+    namespace.apply(*server)
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/registry", "--timeout=60s", timeout=90)
+    return f"http://registry.{namespace.name}.svc:5000"
+
+
+def pulling(model: str, *, pod: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    one = {"name": "pulled", "ollama": {"model": model, "contextLength": 512}}
+    return benchmark(
+        "run",
+        one | {"pod": {"gpu": {"count": 0}, "resources": ONE_CORE, **(pod or {})}},
+        levels=[1],
+        seconds=3,
+        workload={"request": {"api": "OllamaGenerate", "maxOutputTokens": 16}, "warmup": {"maxSeconds": 20}},
+        **spec,
+    )
+
+
+def test_a_model_is_pulled_without_tls_and_the_status_says_so_in_bytes(namespace: Namespace, registry: str) -> None:
+    namespace.apply(pulling(f"{registry}/slow/tiny"))
+
+    def downloading(status: dict[str, Any]) -> object:
+        download = (status.get("targets") or [{}])[0].get("download") or {}
+        return 0 < download.get("bytesDone", 0) < download.get("bytesTotal", 0)
+
+    meanwhile = namespace.wait_status("run", downloading, within=60, what="bytes of a download")["targets"][0]
+    assert meanwhile["phase"] == "DownloadingModel"
+    assert "without TLS" in meanwhile["message"]
+    status = namespace.wait_finished("run", within=150)
+    assert outcome(status) == SUCCESS, status["message"]
+    [told] = status["targets"]
+    registry_name = registry.removeprefix("http://")
+    assert told["engine"]["servedModel"] == f"{registry_name}/slow/tiny:latest"
+    assert told["engine"]["effective"]["modelRegistry"] == f"{registry}, WITHOUT TLS"
+    assert told["timings"]["modelDownloadSeconds"] > 10
+    assert "download" not in told
+
+
+def test_a_download_that_stalls_is_given_up_and_says_how_far_it_came(namespace: Namespace, registry: str) -> None:
+    namespace.apply(pulling(f"{registry}/stalled/tiny", timeouts={"modelDownloadStallSeconds": 5}))
+    status = namespace.wait_finished("run", within=120)
+    [told] = status["targets"]
+    assert told["attempts"][-1]["reason"] == "ModelPullStalled"
+    assert re.search(r"no more byte has come for 5 s .*; [\d,]+ of [\d,]+ bytes had come", told["message"])
+
+
+def test_a_model_too_large_for_its_volume_is_not_tried_again_and_again(namespace: Namespace, registry: str) -> None:
+    """The kubelet looks once a minute how much is in a volume, and evicts the engine."""
+    small = {"modelCache": {"emptyDir": {"sizeLimit": "1Mi"}}}
+    namespace.apply(pulling(f"{registry}/stalled/tiny", pod=small, timeouts={"modelDownloadStallSeconds": 240}))
+    status = namespace.wait_finished("run", within=240)
+    [told] = status["targets"]
+    assert [attempt["reason"] for attempt in told["attempts"]] == ["ModelCacheFull"]
+    assert 'Usage of EmptyDir volume "models" exceeds the limit "1Mi"' in told["message"]
 
 
 def test_the_demo_shows_the_same_model() -> None:

@@ -16,6 +16,8 @@ _PATH = re.compile(r"/v2/([^/]+)/([^/]+)/(manifests|blobs)/([^/]+)")
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PLAIN = "plain"
 """Of this name blobs come as a plain OCI registry gives them, without the Location that Ollama goes by."""
+FILES = ("tests/support/ollama_registry.py", "tests/support/faulty.py")
+"""What it consists of."""
 OFFICIAL = "manifests/registry.ollama.ai/library"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from enginebench.results.messages import Failure, Progress, RequestCounts
-from enginebench.workflow.observed import Heard, Role, Trouble, Waiting
+from enginebench.workflow.observed import Heard, PodView, Role, Trouble, Waiting
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from tests.unit.workflow.build import at, child, engine, heard, load, received, row, target, terminated
 
@@ -21,6 +21,11 @@ TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), e
 TALKING = heard(heard_at=at(985), milestone_at=at(10))
 GATED = load(gated=True, phase="Pending", scheduled_at=None, started_at=None, node="")
 GONE = {"load": None, "load_job": None}
+
+
+def evicted(message: str) -> PodView:
+    """By the kubelet, which says why."""
+    return engine(disrupted="TerminationByKubelet", reason="Evicted", message=message, phase="Failed")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,18 @@ GONE = {"load": None, "load_job": None}
         ({"engine": engine(deleting=at(15))}, 20, "EngineDeleted"),
         ({"engine": engine(disrupted="EvictionByEvictionAPI")}, 20, "EngineEvicted"),
         ({"engine": engine(disrupted="DeletionByTaintManager", **terminated(137))}, 20, "EngineEvicted"),
+        ({"engine": evicted("The node was low on resource: ephemeral-storage. ")}, 20, "EngineEvicted"),
+        ({"engine": evicted('Usage of EmptyDir volume "models" exceeds the limit "20Gi". ')}, 20, "ModelCacheFull"),
+        (
+            {"engine": evicted("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ")},
+            20,
+            "ModelCacheFull",
+        ),
+        (
+            {"engine": evicted('Container engine exceeded its local ephemeral storage limit "1Gi". ')},
+            20,
+            "ModelCacheFull",
+        ),
         # the engine does not come up
         ({"heard": UNHEARD}, 1801, None),
         ({"heard": UNHEARD}, 1802, "StartupTimeout"),

@@ -12,6 +12,11 @@ GPU_OUT_OF_MEMORY = re.compile(
 )
 """How vLLM, PyTorch and llama.cpp say that the GPU's memory is full."""
 
+OUT_OF_DISK = re.compile(
+    r"EmptyDir volume \"\S+\" exceeds the limit|exceeds the total limit of containers|exceeded its local ephemeral"
+)
+"""How the kubelet says that a pod has written more than it may: the same would happen to the next one."""
+
 KILLED = 137
 LAST_LINES = 8
 LAST_CHARACTERS = 600
@@ -42,6 +47,18 @@ def engine_died(pod: PodView) -> Problem:
         "EngineExited",
         f"The engine in pod {pod.name} exited with code {ended.exit_code} ({ended.reason or 'no reason given'}). "
         f"Its last lines: {said}",
+    )
+
+
+def disk_filled(pod: PodView) -> Problem | None:
+    """The engine's pod was ended for what it wrote, which is mostly the model."""
+    if not OUT_OF_DISK.search(pod.message):
+        return None
+    return Problem(
+        "ModelCacheFull",
+        f"Engine pod {pod.name} was taken from node {pod.node} since it had filled its disk: "
+        f"{pod.message.strip().rstrip('.')}. Raise modelCache.emptyDir.sizeLimit of the target, or give it a volume "
+        "(modelCache.persistentVolumeClaim).",
     )
 
 
