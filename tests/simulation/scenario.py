@@ -22,6 +22,9 @@ CLAIM = "models"
 ENDPOINT = "https://198.18.7.7:8000"
 ENDPOINT_KEY, ENDPOINT_CA = "llm-key", "llm-ca"
 """Its Secret and its ConfigMap."""
+ADDRESS = "https://198-18-7-7.bench.svc.cluster.local"
+SERVICE, INFERENCE_SERVICE = "llm", "llama"
+"""What endpoints by reference refer to, and where the latter answers."""
 SWEPT = ({"concurrency": {"max": 64}}, {"requestRate": {"min": "1", "max": "200"}})
 ARRIVALS = ("Poisson", "Constant")
 LOWEST, HIGHER = 8, (16, 20, 24, 32, 40, 48, 64, 96)
@@ -133,7 +136,8 @@ class Scenario:
         for target in self.spec["targets"]:
             if "endpoint" in target:
                 behaviour = cluster.engines[target["name"]]
-                cluster.endpoints[target["endpoint"]["url"]] = Server(behaviour, cluster.timeline.unix, up=True)
+                url = _url(target["endpoint"])
+                cluster.endpoints[url] = Server(behaviour, cluster.timeline.unix, up=True)
 
     def with_faults(self, *faults: "Fault") -> "Scenario":
         """The same, and this goes wrong."""
@@ -162,6 +166,7 @@ def calm(seed: int, random: Random) -> Scenario:
     """A run that nothing happens to."""
     kinds = random.choices(("simulated", "ollama", "vllm", "endpoint"), (5, 3, 2, 1), k=random.choice((1, 1, 2, 2, 3)))
     targets = [_target(kind, place, random) for place, kind in enumerate(kinds)]
+    _refer(seed, targets)
     levels = sorted(random.sample((1, 2, 4, 8, 16, 32), random.choice((1, 1, 2, 2, 3))))
     workload: Obj = {
         "dataset": random.choice(
@@ -269,6 +274,41 @@ def _load(seed: int, levels: list[int], *, repeated: bool) -> Obj:
     if random.random() < 0.2:
         return {"throughput": {"maxConcurrency": 64}}
     return {"requestRate": {"rates": [f"{level / 2:g}" for level in levels], "arrival": random.choice(ARRIVALS)}}
+
+
+def _refer(seed: int, targets: list[Obj]) -> None:
+    """Half of the endpoints are named by reference."""
+    random = Random(f"references {seed}")  # noqa: S311 - reproducible on purpose
+    for target in targets:
+        if "endpoint" in target and random.random() < 0.5:
+            del target["endpoint"]["url"]
+            ref = random.choice(
+                ({"serviceRef": {"name": SERVICE}}, {"inferenceServiceRef": {"name": INFERENCE_SERVICE}})
+            )
+            target["endpoint"] |= ref
+
+
+def _url(endpoint: Obj) -> str:
+    """Where it answers."""
+    if "serviceRef" in endpoint:
+        return f"https://{SERVICE}.{NAMESPACE}.svc:8000"
+    url: str = endpoint.get("url", ADDRESS)
+    return url
+
+
+def referred() -> Iterator[tuple[str, Obj]]:
+    """Kind and object of all that endpoints refer to, ready."""
+    ports = [{"name": "http", "port": 8000, "targetPort": 8000, "protocol": "TCP"}]
+    yield "Service", _named(SERVICE, spec={"selector": {"app": "llm"}, "ports": ports})
+    marks = {"kubernetes.io/service-name": SERVICE}
+    ends = [{"addresses": ["198.18.7.8"], "conditions": {"ready": True}}]
+    yield "EndpointSlice", _named("llm-abcde", marks, endpoints=ends)
+    ready = {"conditions": [{"type": "Ready", "status": "True"}], "address": {"url": ADDRESS}}
+    yield "InferenceService", _named(INFERENCE_SERVICE, status=ready)
+
+
+def _named(name: str, labels: Obj | None = None, **rest: Any) -> Obj:
+    return {"metadata": {"name": name, "namespace": NAMESPACE, "labels": labels or {}}, **rest}
 
 
 def _target(kind: str, place: int, random: Random) -> Obj:

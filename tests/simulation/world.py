@@ -11,7 +11,7 @@ from typing import Any
 from enginebench.cluster import labels
 from tests.simulation.cluster import RUN, Cluster
 from tests.simulation.operator import Operator
-from tests.simulation.scenario import NAMESPACE, RUN_NAME, Scenario
+from tests.simulation.scenario import NAMESPACE, RUN_NAME, Scenario, referred
 from tests.simulation.store import Change, Item
 
 Obj = dict[str, Any]
@@ -138,6 +138,8 @@ class World:
             cluster.nodes.add(node.name, gpus=node.gpus, labels=dict(node.labels))
         for name, data in scenario.config_maps.items():
             cluster.apply("ConfigMap", {"metadata": {"name": name, "namespace": NAMESPACE}, "data": dict(data)})
+        for kind, obj in referred():
+            cluster.apply(kind, obj)
         cluster.around.secrets |= {(NAMESPACE, name) for name in scenario.secrets}
         cluster.around.claims |= {(NAMESPACE, name) for name in scenario.claims}
         cluster.around.claim_files |= {(NAMESPACE, name): dict(files) for name, files in scenario.files.items()}

@@ -58,6 +58,10 @@ class Engine:
     """The state of the server; tests read and change it."""
 
     model: str = "tiny"
+    lists: bool = True
+    """/v1/models is not empty."""
+    others: tuple[str, ...] = ()
+    """More models that /v1/models lists."""
     tokens: int = 10
     """Tokens of an answer where the request asks for more."""
     behave: Callable[[int], Behaviour] = lambda _: Behaviour()
@@ -132,7 +136,9 @@ def _plain(engine: Engine, path: str, asked: dict[str, Any]) -> tuple[int, bytes
     tags = [{"name": engine.model, "digest": "sha256:abc"}] if engine.present else []
     loaded = [{"name": engine.model, "size": 100, "size_vram": 60, "context_length": 512}]
     documents: dict[str, Any] = {
-        "/v1/models": {"data": [{"id": engine.model, "max_model_len": 2048}]},
+        "/v1/models": {
+            "data": [{"id": model, "max_model_len": 2048} for model in (engine.model, *engine.others) if engine.lists]
+        },
         "/version": {"version": "1.2.3"},
         "/api/version": {"version": "0.9.2"},
         "/api/tags": {"models": tags},

@@ -13,6 +13,7 @@ import yaml
 
 from enginebench.api.loadplan import DatasetPlan
 from enginebench.api.v1alpha1 import BenchmarkRun
+from enginebench.cluster import labels
 from enginebench.loadgen import dataset
 from enginebench.workflow import reasons
 from scripts import make_prompts, make_reference
@@ -62,6 +63,10 @@ def test_manifest_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
             rows, report = dataset.read(DatasetPlan(file=str(tmp_path / "rows")), chat=True)
             assert rows
             assert not report.errors
+        return
+    if document["kind"] == "NetworkPolicy":
+        words = set(re.findall(r"enginebench[.]dev/role': '(\w+)'", str(document["spec"])))
+        assert words <= set(labels.ROLE_WORD.values())
         return
     assert document["kind"] == "BenchmarkRun"
     BenchmarkRun.model_validate_json(json.dumps(document))

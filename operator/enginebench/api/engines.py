@@ -1,13 +1,13 @@
 """The engines under test: one class each, and `Target`, which is one of them with its pod."""
 
-import re
 from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
+from enginebench.api.endpoint import Endpoint
 from enginebench.api.pods import PodSettings
-from enginebench.api.refs import ConfigMapKeyRef, SecretKeyRef
+from enginebench.api.refs import SecretKeyRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
 from enginebench.api.types import PLAIN_HTTP, Image, ModelName, OllamaModelName, Seed
 
@@ -79,82 +79,6 @@ class Ollama(SpecObject):
     """OLLAMA_FLASH_ATTENTION."""
     kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
     """OLLAMA_KV_CACHE_TYPE: how the KV cache is quantized."""
-
-
-class EndpointTls(SpecObject):
-    """How the certificate of an https:// endpoint is checked."""
-
-    rules = (
-        Rule(
-            sentence="caConfigMapRef and insecureSkipVerify exclude each other: remove one of them",
-            cel="!(has(self.caConfigMapRef) && has(self.insecureSkipVerify) && self.insecureSkipVerify)",
-            holds=lambda self: self.ca_config_map_ref is None or not self.insecure_skip_verify,
-            field=".insecureSkipVerify",
-        ),
-    )
-
-    ca_config_map_ref: ConfigMapKeyRef | None = None
-    """CA certificates (PEM) to trust instead of those of the operator's image; the server's own certificate will do."""
-    insecure_skip_verify: bool | None = None
-    """Trust whoever answers: the certificate is not checked, and the status says so."""
-
-
-_CLUSTER_LOCAL = "https?://[-A-Za-z0-9.]+[.]svc([.]cluster[.]local)?(:[0-9]+)?(/.*)?"
-"""URLs of the cluster's own Services, by the names that cannot mean anything else."""
-
-
-def _token_is_safe(endpoint: "Endpoint") -> bool:
-    """Over a verified TLS connection, or never outside of the cluster."""
-    verified = endpoint.url.startswith("https://") and not (endpoint.tls and endpoint.tls.insecure_skip_verify)
-    return verified or re.fullmatch(_CLUSTER_LOCAL, endpoint.url) is not None
-
-
-class Endpoint(SpecObject):
-    """An OpenAI-compatible server that stands already: nothing is deployed."""
-
-    rules = (
-        Rule(
-            sentence="is for https://, and the url is http://: remove tls, or correct the url",
-            cel="!has(self.tls) || self.url.startsWith('https://')",
-            holds=lambda self: self.tls is None or self.url.startswith("https://"),
-            field=".tls",
-        ),
-        Rule(
-            sentence="a token is sent only where nobody else can read it: use https:// without insecureSkipVerify, or a "
-            "Service of this cluster by a name that ends in .svc or .svc.cluster.local",
-            cel="!has(self.tokenSecretRef) || self.url.startsWith('https://') && !(has(self.tls) && "
-            "has(self.tls.insecureSkipVerify) && self.tls.insecureSkipVerify) || "
-            f"self.url.matches({text(f'^(?:{_CLUSTER_LOCAL})$')})",
-            holds=lambda self: self.token_secret_ref is None or _token_is_safe(self),
-            field=".tokenSecretRef",
-        ),
-    )
-
-    url: Annotated[
-        str,
-        Field(min_length=1, max_length=512),
-        matches(
-            "https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9a-fA-F:]+\\])(:[0-9]{1,5})?(/[-A-Za-z0-9._~%]+)*",
-            "must be http://host[:port][/path] or https://…: no user, no query and no slash at the end",
-        ),
-        Rule(
-            sentence="must be given without /v1 at its end: the load generator adds it",
-            cel="!self.endsWith('/v1')",
-            holds=lambda url: not url.endswith("/v1"),
-        ),
-    ]
-    """Where it answers, seen from the run's namespace, without /v1: http://host:8000."""
-    model: ModelName
-    """The model's name as /v1/models lists it."""
-    token_secret_ref: SecretKeyRef | None = None
-    """A bearer token, sent with every request. It goes to the load pod alone; the operator never reads it."""
-    tls: EndpointTls | None = None
-    """How its certificate is checked. Where absent: against the CAs of the operator's image."""
-
-    @property
-    def ca(self) -> ConfigMapKeyRef | None:
-        """The CA certificates to trust, where the user names them."""
-        return self.tls.ca_config_map_ref if self.tls is not None else None
 
 
 class Simulated(SpecObject):
@@ -242,10 +166,10 @@ class Target(SpecObject):
 
     @property
     def model(self) -> str:
-        """The model's name as the engine calls it."""
-        return self.engine.model.removeprefix(PLAIN_HTTP)
+        """The model's name as the engine calls it; empty for an endpoint that is to say itself which one it has."""
+        return (self.engine.model or "").removeprefix(PLAIN_HTTP)
 
     @property
     def pulled_without_tls(self) -> bool:
         """The model's registry is one of plain HTTP."""
-        return self.engine.model.startswith(PLAIN_HTTP)
+        return (self.engine.model or "").startswith(PLAIN_HTTP)

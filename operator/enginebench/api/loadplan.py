@@ -197,6 +197,7 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     dialect: Literal["vllm", "ollama", "openai"] = "openai"
     """How the engine is asked what it serves: /v1/models, or Ollama's /api/tags, /api/show and /api/ps."""
     model: str = ""
+    """Empty: the only one that the endpoint lists."""
     pull_model: bool = False
     """Ollama: pull the model through /api/pull if /api/tags does not list it."""
     pull_without_tls: bool = False

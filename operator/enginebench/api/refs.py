@@ -1,5 +1,9 @@
 """References to objects in the run's namespace."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from enginebench.api.base import SpecObject
 from enginebench.api.types import Key, Name
 
@@ -20,6 +24,22 @@ class ConfigMapKeyRef(SpecObject):
     """Name of the ConfigMap."""
     key: Key
     """Key in the ConfigMap's data."""
+
+
+class ServiceRef(SpecObject):
+    """A Service in the run's namespace. One of another namespace is named by its URL: http://name.namespace.svc:port."""
+
+    name: Name
+    """Name of the Service."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Which of its ports, by number; its only one where absent."""
+
+
+class InferenceServiceRef(SpecObject):
+    """A KServe InferenceService in the run's namespace."""
+
+    name: Name
+    """Name of the InferenceService."""
 
 
 class LocalRef(SpecObject):

@@ -59,6 +59,8 @@ class EngineStatus(StatusObject):
     """The model's name as the engine lists it."""
     model_digest: str | None = None
     """The model's digest, where the engine tells it."""
+    url: str | None = None
+    """Of an endpoint: where it answered, as the URL or the object that the target refers to says."""
     node: str | None = None
     """The node it ran on."""
     gpu: GpuStatus | None = None

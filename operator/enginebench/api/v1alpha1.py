@@ -23,11 +23,11 @@ from enginebench.api.dataset import (
     UniquePrompts,
     UrlFile,
 )
+from enginebench.api.endpoint import Endpoint
 from enginebench.api.engines import (
     OLLAMA_IMAGE,
     OWN_VLLM_ARGS,
     VLLM_IMAGE,
-    Endpoint,
     EngineKind,
     Ollama,
     Simulated,

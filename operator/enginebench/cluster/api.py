@@ -7,7 +7,9 @@ Objects are plain JSON dictionaries as the API server sends them.
 from typing import Any, Literal, Protocol
 
 Obj = dict[str, Any]
-Kind = Literal["BenchmarkRun", "Pod", "Job", "Service", "ConfigMap", "Event", "Node"]
+Kind = Literal[
+    "BenchmarkRun", "Pod", "Job", "Service", "ConfigMap", "Event", "Node", "EndpointSlice", "InferenceService"
+]
 
 
 class ApiError(Exception):
@@ -41,6 +43,9 @@ class KubeApi(Protocol):
 
     async def replace_status(self, run: Obj) -> Obj:
         """PUT of the status subresource with the object's resourceVersion; ApiError 409 Conflict if it is stale."""
+
+    async def serves(self, group: str) -> bool:
+        """Whether the API server knows an API group."""
 
     async def pod_log(self, namespace: str, pod: str, *, limit_bytes: int) -> str:
         """The first `limit_bytes` of the log of a pod's only container."""

@@ -311,7 +311,7 @@ def _leader(seen: Observed, create: Create) -> str:
 
 def _url(seen: Observed, create: Create, target: Target) -> str:
     if target.endpoint is not None:
-        return target.endpoint.url
+        return target.endpoint.url or create.url
     service = child_name(seen.name, seen.uid, Role.SERVICE, create.target, create.attempt)
     return f"http://{service}.{seen.namespace}.svc:{engine_of(target).port(target)}"
 

@@ -51,6 +51,8 @@ _RESOURCES: dict[Kind, _Resource] = {
     "ConfigMap": _Resource("/api/v1", "configmaps", metadata_only=True),
     "Event": _Resource("/api/v1", "events"),
     "Node": _Resource("/api/v1", "nodes", namespaced=False),
+    "EndpointSlice": _Resource("/apis/discovery.k8s.io/v1", "endpointslices"),
+    "InferenceService": _Resource("/apis/serving.kserve.io/v1beta1", "inferenceservices"),
 }
 
 

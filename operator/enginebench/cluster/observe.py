@@ -13,6 +13,7 @@ from enginebench.cluster import labels, payload, views
 from enginebench.cluster.api import ApiError, Kind, KubeApi, Obj, Unavailable
 from enginebench.cluster.feeds import Feeds, LoadPod
 from enginebench.cluster.memory import Memory, RunMemory
+from enginebench.cluster.references import reference
 from enginebench.cluster.views import NOTHING, Look
 from enginebench.engines.base import Fact
 from enginebench.engines.registry import engine_of
@@ -22,6 +23,7 @@ from enginebench.workflow.observed import (
     NodeView,
     Observed,
     PodView,
+    Reference,
     Role,
     StoredPoint,
     Trouble,
@@ -91,6 +93,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         late=tuple(_late(feeds, uid, {pod.uid for pod in pods}, heard, told)),
         engine_facts=await _facts(api, namespace, known, pods, heard),
         nodes=await _nodes(api, memory, pods, now),
+        references=await _references(api, namespace, known, children),
         name_conflicts=tuple(sorted(known.conflicts)),
         created_errors=dict(known.refusals),
     )
@@ -240,6 +243,24 @@ async def _facts(
             log = ""
         known.facts[pod.uid] = engine_of(target).facts(log)
     return dict(known.facts)
+
+
+async def _references(
+    api: KubeApi, namespace: str, known: RunMemory, children: Iterable[Child]
+) -> Mapping[str, Reference]:
+    """Of the target whose load pod is to be told where its endpoint answers."""
+    if known.spec is None or known.status is None:
+        return {}
+    told = {(c.target, c.attempt) for c in children if c.role in (Role.LOAD_PLAN, Role.LOAD)}
+    attempts = {t.name: t.attempts[-1] for t in known.status.targets or () if t.attempts}
+    found = {}
+    for target in known.spec.targets:
+        attempt = attempts.get(target.name)
+        if target.endpoint is None or target.endpoint.url or attempt is None or attempt.end_time is not None:
+            continue
+        if (target.name, attempt.number) not in told:
+            found[target.name] = await reference(api, namespace, target.endpoint)
+    return found
 
 
 async def _nodes(api: KubeApi, memory: Memory, pods: Iterable[PodView], now: datetime) -> Mapping[str, NodeView]:

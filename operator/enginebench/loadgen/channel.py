@@ -34,6 +34,12 @@ class Rows(Order, frozen=True):
     rows: tuple[Row, ...]
 
 
+class Model(Order, frozen=True):
+    """The model to ask for, where the plan leaves it to what the endpoint lists."""
+
+    name: str
+
+
 class Prepare(Order, frozen=True):
     """Connect the users of the share `number` of `count` of a point."""
 
@@ -124,7 +130,7 @@ class Refusal(Report, frozen=True):
 
 
 ORDERS: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(
-    Rows | Prepare | Start | Open | Tick | Close | Ping | Stop | Beat
+    Rows | Model | Prepare | Start | Open | Tick | Close | Ping | Stop | Beat
 )
 REPORTS: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(
     Prepared | Warm | Full | Drained | Alive | Pong | Share | Refusal

@@ -17,6 +17,7 @@ from enginebench.loadgen.channel import (
     Drained,
     Full,
     Lost,
+    Model,
     Open,
     Order,
     Ping,
@@ -195,6 +196,11 @@ class Crew:
             data = packed(Rows(tuple(rows)))
             for remote in self.remotes:
                 remote.send(data)
+
+    def ask_for(self, model: str) -> None:
+        """The model that was found, to all."""
+        for remote in self.remotes:
+            remote.tell(Model(model))
 
     def raise_refusals(self) -> None:
         """GaveUp for all where one of them has given up."""

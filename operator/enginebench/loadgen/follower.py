@@ -8,6 +8,8 @@ from contextlib import ExitStack, suppress
 from time import monotonic_ns
 from typing import Any
 
+import msgspec
+
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 from enginebench.loadgen.access import address_of
 from enginebench.loadgen.bodies import Bodies
@@ -21,6 +23,7 @@ from enginebench.loadgen.channel import (
     Drained,
     Full,
     Lost,
+    Model,
     Open,
     Ping,
     Pong,
@@ -82,6 +85,8 @@ class Follower:
         match order:
             case Rows(rows):
                 self._rows = rows
+            case Model(name):
+                self._plan = msgspec.structs.replace(self._plan, model=name)
             case Prepare(point, number, count):
                 self._end()
                 self._load = await self._prepared(point, Shard(number, count))

@@ -156,6 +156,9 @@ class Program:
         except ValueError as error:
             raise GaveUp("VerificationFailed", f"{error}.") from None
         report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
+        if not self._plan.model:
+            self._plan = msgspec.structs.replace(self._plan, model=report.served_model)
+            self._crew.ask_for(report.served_model)
         self._speaker.say(msgspec.structs.replace(report, generator_limit=limit))
         await self._measure(address, rows)
 

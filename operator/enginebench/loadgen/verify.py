@@ -8,6 +8,8 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import TypeVar
 
+import msgspec
+
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import Dialect, Fact, Refused, dialect_of
@@ -26,6 +28,8 @@ RETRY_SECONDS = 0.5
 VERIFYING_TOKENS = 8
 MIN_COMPLETION_SECONDS = 30.0
 """However late the engine came, its first completion gets so much of what is left of the start-up time."""
+MOST_NAMED = 20
+"""Models in a message; a hosted endpoint may list hundreds."""
 TRIES = 3
 """A connection that breaks right after the start is tried again; a refusal in words is not."""
 VERIFYING_POINT = PointPlan(index=0, concurrency=1)
@@ -41,10 +45,13 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
     if plan.pull_model and dialect.pulls and not _served(plan, listed):
         seconds = await _pulled(plan, address, speaker)
         listed = dict(await asked(dialect.models()))
+    if not plan.model:
+        plan = _with_the_only_model(plan, listed)
+        dialect = dialect_of(plan, address)
     speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
     served = _served(plan, listed)
     if served is None:
-        names = ", ".join(sorted(listed)) or "no model at all"
+        names = _names(listed)
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
     left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
@@ -251,6 +258,23 @@ async def asked(question: Awaitable[_T]) -> _T:
             "VerificationFailed",
             f"The engine answered, and then did not any more: {in_words(error)}. Look at its log, and run again.",
         ) from error
+
+
+def _with_the_only_model(plan: LoadPlan, listed: Mapping[str, str]) -> LoadPlan:
+    """The plan asks for whatever is served; GaveUp where that is not one model."""
+    if len(listed) == 1:
+        return msgspec.structs.replace(plan, model=next(iter(listed)))
+    raise GaveUp(
+        "ModelNotChosen" if listed else "ModelNotFound",
+        f"The target names no model, and {plan.url} serves {_names(listed)}. "
+        + ("Name the one that is meant in endpoint.model." if listed else "Have it load one."),
+    )
+
+
+def _names(listed: Mapping[str, str]) -> str:
+    """For people: some of them, and how many more there are."""
+    more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
+    return ", ".join(sorted(listed)[:MOST_NAMED]) + more or "no model at all"
 
 
 def _served(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:

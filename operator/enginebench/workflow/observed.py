@@ -145,6 +145,29 @@ class NodeView:
     ready: bool = True
 
 
+class ReferenceState(StrEnum):
+    """How far the object that an endpoint refers to has come."""
+
+    READY = "ready"
+    NOT_READY = "notReady"
+    NOT_FOUND = "notFound"
+    FORBIDDEN = "forbidden"
+    """The operator may not read it."""
+    UNUSABLE = "unusable"
+    """It does not say where to go, or not what the target asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The object that an endpoint refers to, as it says itself. Its URL is never fetched by the operator."""
+
+    state: ReferenceState
+    url: str = ""
+    """READY: where it answers, without /v1."""
+    words: str = ""
+    """Else: why not, in the object's own words as far as it has any."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedPoint:
     """A point as it came off the wire: what it says, and the bytes that are kept for ever."""
@@ -221,6 +244,8 @@ class Observed:
     """By UID of the engine pod: what its own log says is in force (`parallel`, `ctxSize`, …)."""
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
     """The nodes of the engine pods, where nodes may be read."""
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """By target, of those that wait for what they refer to."""
     name_conflicts: tuple[str, ...] = ()
     """`Kind/name` of objects that stand where a child should, and are not ours."""
     created_errors: Mapping[tuple[str, int, str], str] = field(default_factory=dict)

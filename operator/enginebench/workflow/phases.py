@@ -11,6 +11,9 @@ def phase_of_open(target: TargetView, points_total: int) -> Phase:
     """The step at which the open attempt stands, its message made for people who wait."""
     if target.refused:
         return target.status.phase or "Scheduling", f"the API server refuses to create an object: {target.refused}"
+    if target.waits_for_reference:
+        known = target.reference
+        return "Starting", known.words if known is not None and known.words else "looking where the endpoint answers"
     if target.has_engine and (early := _before_it_runs(target.engine)) is not None:
         return early
     heard = target.heard

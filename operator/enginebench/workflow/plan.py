@@ -28,6 +28,8 @@ class Create:
     """ENGINE: bind to this node by affinity (`placement.topology: SameNode`)."""
     gpu_product: str = ""
     """ENGINE: require this nvidia.com/gpu.product (`SameProduct`)."""
+    url: str = ""
+    """LOAD_PLAN of an endpoint by reference: where it answers."""
     points: tuple[int, ...] = ()
     """LOAD_PLAN: indices of the points to measure."""
     measured: tuple[Measured, ...] = ()

@@ -17,9 +17,11 @@ MEASURED = frozenset({"kvCacheTokens"})
 def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
     """The engine of the newest attempt; what an earlier pass read stays where nothing newer is known."""
     heard, pod, known = target.heard.engine, target.engine, target.status.engine
-    if heard is None and (pod is None or not pod.image_id):
+    url = target.url or (known.url if known is not None else None)
+    if heard is None and (pod is None or not pod.image_id) and not url:
         return known
     new = EngineStatus() if known is None or not _same_attempt(target) else known.model_copy()
+    new.url = url
     if pod is not None:
         new.image_id = pod.image_id or new.image_id
         new.node = pod.node or new.node

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enginebench.api.loadplan import PointPlan
 from enginebench.api.resolve import ResolvedTimeouts, load_generator
 from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
-from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
+from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Reference, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class TargetView:
     """The other load pods."""
     load_pods: int = 1
     """How many there should be, the leading one among them."""
+    told: bool = False
+    """The load pod has its plan: what an endpoint refers to is no longer waited for."""
+    reference: Reference | None = None
+    """What an endpoint refers to; None: by URL, not looked at yet, or no longer needed."""
     refused: str = ""
     """What the API server last said when it refused to create a child of the newest attempt."""
 
@@ -44,6 +48,18 @@ class TargetView:
     def has_engine(self) -> bool:
         """An endpoint is not ours: it has no pod, and nothing there is changed or deleted."""
         return self.spec.engine_kind != "endpoint"
+
+    @property
+    def waits_for_reference(self) -> bool:
+        """Where the endpoint answers is yet to be said by the object that it refers to."""
+        endpoint = self.spec.endpoint
+        return endpoint is not None and endpoint.url is None and not self.told
+
+    @property
+    def url(self) -> str:
+        """Where an endpoint answers, as far as that is known now."""
+        given = self.spec.endpoint.url if self.spec.endpoint is not None else None
+        return given or (self.reference.url if self.reference is not None else "")
 
     @property
     def open(self) -> bool:
@@ -115,6 +131,7 @@ def view(
         (c for c in seen.children if c.role is Role.LOAD and c.target == spec.name and c.attempt == number),
         None,
     )
+    there = {c.role for c in seen.children if c.target == spec.name and c.attempt == number}
     return TargetView(
         spec=spec,
         status=status,
@@ -130,5 +147,7 @@ def view(
         longest_point=longest_point,
         followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.speaks),
         load_pods=load_generator(seen.spec).pods if seen.spec is not None else 1,
+        told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),
+        reference=seen.references.get(spec.name),
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),
     )

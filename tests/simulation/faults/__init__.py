@@ -59,6 +59,8 @@ FAULTS: tuple[type[Fault], ...] = (
     supplies.SlowPull,
     supplies.SecretMissing,
     supplies.EndpointUnsupplied,
+    supplies.ReferenceNotThere,
+    supplies.ReferenceNotReady,
     supplies.ClaimMissing,
     supplies.DatasetFault,
     supplies.DatasetOnClaimFault,

@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from tests.simulation.faults.base import EVERY, Fault
 from tests.simulation.faults.nodes import NodeSlow
-from tests.simulation.scenario import CLAIM, DATASET, DATASET_URL, ENDPOINT_CA, ENDPOINT_KEY, NAMESPACE
+from tests.simulation.scenario import (
+    CLAIM,
+    DATASET,
+    DATASET_URL,
+    ENDPOINT_CA,
+    ENDPOINT_KEY,
+    INFERENCE_SERVICE,
+    NAMESPACE,
+    SERVICE,
+    referred,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
@@ -148,6 +158,73 @@ class EndpointUnsupplied(Fault):
                 world.cluster.apply("ConfigMap", body)
 
         world.when("load", "bound", LATE, lambda _: supply(), target=names[0])
+
+
+REFERENCES = {"serviceRef": ("Service", SERVICE), "inferenceServiceRef": ("InferenceService", INFERENCE_SERVICE)}
+
+
+@dataclass(frozen=True)
+class ReferenceNotThere(Fault):
+    """What an endpoint refers to is created after the run, or never."""
+
+    member: str
+    late: bool
+    waits: ClassVar[float] = 20.0
+    reason: ClassVar[str] = "EndpointNotFound"
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        members = [member for member in REFERENCES if _referring(scenario, member)]
+        return cls(member=random.choice(members), late=random.random() < 0.5) if members else None
+
+    def arm(self, world: "World") -> None:
+        self.take(world)
+        if self.late:
+            world.timeline.after(self.waits, lambda: self.give(world))
+            return
+        for name in _referring(world.scenario, self.member):
+            world.doom(name, self.reason)
+
+    def take(self, world: "World") -> None:
+        item = world.store.find(REFERENCES[self.member][0], NAMESPACE, REFERENCES[self.member][1])
+        assert item is not None  # the world has it
+        world.store.remove(item)
+
+    def give(self, world: "World") -> None:
+        kind, name = REFERENCES[self.member]
+        body = next(obj for one, obj in referred() if one == kind and obj["metadata"]["name"] == name)
+        world.cluster.apply(kind, body)
+
+    def excludes(self, other: Fault) -> bool:
+        return isinstance(other, ReferenceNotThere)
+
+
+@dataclass(frozen=True)
+class ReferenceNotReady(ReferenceNotThere):
+    """It is there, and not ready for a while, or for ever."""
+
+    waits = 40.0
+    reason = "EndpointNotReady"
+
+    def take(self, world: "World") -> None:
+        self._set(world, ready=False)
+
+    def give(self, world: "World") -> None:
+        self._set(world, ready=True)
+
+    def _set(self, world: "World", *, ready: bool) -> None:
+        if self.member == "serviceRef":
+            (item,) = world.store.all("EndpointSlice")
+            item.obj["endpoints"][0]["conditions"]["ready"] = ready
+        else:
+            (item,) = world.store.all("InferenceService")
+            item.obj["status"]["conditions"][0]["status"] = str(ready)
+        world.store.touch(item)
+
+
+def _referring(scenario: "Scenario", member: str) -> list[str]:
+    """Targets that name their endpoint so."""
+    return [t["name"] for t in scenario.spec["targets"] if member in t.get("endpoint", {})]
 
 
 @dataclass(frozen=True)

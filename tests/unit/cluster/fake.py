@@ -25,6 +25,8 @@ class FakeApi:
         self.objects: dict[tuple[Kind, str], Obj] = {}
         self.calls: list[str] = []
         self.logs: dict[str, str] = {}
+        self.groups: set[str] = set()
+        """API groups that are served."""
         self.refuse: Refuse = lambda verb, kind, name: None
         self._numbers = itertools.count(100)
         for obj in objects:
@@ -79,6 +81,10 @@ class FakeApi:
         there["status"] = deepcopy(run["status"])
         there["metadata"]["resourceVersion"] = str(next(self._numbers))
         return deepcopy(there)
+
+    async def serves(self, group: str) -> bool:
+        self._call("discover", "BenchmarkRun", group)
+        return group in self.groups
 
     async def pod_log(self, namespace: str, pod: str, *, limit_bytes: int) -> str:
         self._call("log", "Pod", pod)

@@ -101,6 +101,19 @@ async def test_a_point_of_fewer_users_than_processes_and_one_of_more(tmp_path: P
     assert many.evidence.own_lag is not None
 
 
+async def test_all_processes_ask_for_the_model_that_was_found(tmp_path: Path) -> None:
+    engine = Engine(model="org/only", behave=lambda _: STEADY)
+    async with serving(engine):
+        what = plan(engine.url, points=SIX_USERS, processes=3, dialect="openai", model="")
+        async with running(what, tmp_path) as pod:
+            report = await pod.until(PointReport)
+            await pod.until(End)
+            assert await pod.stop() == 0
+    assert report.requests.errored == 0
+    assert report.evidence.wrong_models == ()
+    assert {body["model"] for body in engine.bodies} == {"org/only"}
+
+
 async def test_a_request_rate_is_dealt_out(tmp_path: Path) -> None:
     """At a constant rate the processes take turns, so that together they send at equal intervals."""
     engine = Engine(behave=lambda _: STEADY)

@@ -98,6 +98,28 @@ async def test_an_engine_that_never_comes_is_given_up_in_words(said: Said) -> No
         await verified(plan(startup_seconds=1), said)
 
 
+async def test_the_only_model_is_taken_where_none_is_named(said: Said) -> None:
+    engine = Engine(model="org/only")
+    async with serving(engine):
+        report = await verified(plan(engine.url, dialect="openai", model=""), said)
+    assert report.served_model == "org/only"
+    assert report.effective == {"maxModelLen": 2048}
+    assert [body["model"] for body in engine.bodies] == ["org/only"]
+
+
+async def test_none_of_several_models_is_taken_by_chance(said: Said) -> None:
+    engine = Engine(model="base", others=tuple(f"adapter-{number:02}" for number in range(24)))
+    async with serving(engine), refused("ModelNotChosen", r"adapter-00, .*, adapter-19 and 5 more. Name the one"):
+        await verified(plan(engine.url, dialect="openai", model=""), said)
+    assert engine.bodies == []
+
+
+async def test_no_model_at_all_is_said(said: Said) -> None:
+    engine = Engine(lists=False)
+    async with serving(engine), refused("ModelNotFound", "serves no model at all. Have it load one"):
+        await verified(plan(engine.url, dialect="openai", model=""), said)
+
+
 @pytest.mark.parametrize("listed", ["other", "tiny-2024-08-06", "tiny2"])
 async def test_another_model_is_named(listed: str, said: Said) -> None:
     engine = Engine(model=listed)

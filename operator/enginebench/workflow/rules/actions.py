@@ -36,11 +36,26 @@ def actions(
     if preparing and not (seen.spec and seen.spec.suspend):
         yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
     for draft in drafts:
-        if draft.open and draft.newest is not None:
+        if draft.open and draft.newest is not None and not _unknown_where(draft):
             roles: tuple[Role, ...] = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
             if draft.view.load_pods > 1:
                 roles = children.SEVERAL + roles
             yield from children.missing(seen, _wanted(seen, draft, draft.newest, dataset), roles)
+
+
+def _unknown_where(draft: Draft) -> bool:
+    """An endpoint by reference of which nothing has said yet where it answers. A new attempt asks again: what the view
+    shows is of the one before it."""
+    endpoint = draft.view.spec.endpoint
+    if endpoint is None or endpoint.url is not None:
+        return False
+    return draft.fresh or not (draft.view.told or draft.view.url)
+
+
+def _told_url(draft: Draft) -> str:
+    """What the load pod was told: the status has it since before its plan was created."""
+    known = draft.view.status.engine
+    return (known.url or "") if known is not None else ""
 
 
 def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetState) -> Create:
@@ -53,6 +68,7 @@ def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetStat
         attempt=attempt.number,
         node=(placement.node or "") if placement is not None and wish == "SameNode" else "",
         gpu_product=(placement.gpu_product or "") if placement is not None and wish == "SameProduct" else "",
+        url=draft.view.url or _told_url(draft),
         points=draft.missing,
         measured=_measured(draft) if sweep(seen.spec) is not None or stop_when(seen.spec) is not None else (),
         dataset_digest=(dataset.read.digest or "") if dataset.read is not None else "",

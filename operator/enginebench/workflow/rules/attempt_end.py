@@ -9,6 +9,7 @@ from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.rules.pod_end import disk_filled, engine_died, load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
+from enginebench.workflow.rules.reference import reference_not_usable
 from enginebench.workflow.target import TargetView
 
 SETTLE = timedelta(seconds=5)
@@ -273,6 +274,7 @@ RULES: tuple[Rule, ...] = (
     load_taken_away,
     load_died,
     points_missing,
+    reference_not_usable,
     engine_stuck,
     load_stuck,
 )
