@@ -1,4 +1,5 @@
-"""An Ollama models folder (blobs/, manifests/) with the tiny model in it, made by Ollama itself."""
+"""A models folder with the tiny model for both engines: Ollama's blobs/ and manifests/, made by Ollama itself, and
+beside them the folder tiny/, which vLLM loads."""
 
 import os
 import shutil
@@ -13,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.cache import Cache, digest, lock
-from images.ollama import gguf_model
+from devcluster.cache import Cache, digest, lock, source_digest
 from images.ollama.binary import OllamaError, cache_root, ensure_ollama_binary, file_digest, say
+from images.tiny import folder, gguf_file
 
 NAME = "tiny"
-TEMPLATE = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}assistant:"
 THREADS = 1
 """So small a model gains nothing from more, and threads that wait for one another on a busy machine are slow."""
 START_SECONDS = 30
@@ -27,25 +27,28 @@ START_SECONDS = 30
 @dataclass(frozen=True)
 class TinyModel:
     folder: Path
-    """To be OLLAMA_MODELS."""
+    """To be OLLAMA_MODELS; vLLM's model is the folder of the model's name in it."""
     name: str
-    """What a request asks for."""
+    """What a request asks Ollama for."""
 
 
 def ensure_tiny_model() -> TinyModel:
     """The folder; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
     binary = ensure_ollama_binary()
-    key = digest(file_digest(binary), file_digest(Path(gguf_model.__file__)), TEMPLATE, str(THREADS), NAME)
+    key = digest(file_digest(binary), source_digest(Path(folder.__file__).parent), str(THREADS), NAME)
 
     def make(draft: Path) -> None:
         say("Making the tiny model")
         with tempfile.TemporaryDirectory() as scratch:
             weights = Path(scratch) / "tiny.gguf"
-            gguf_model.write(weights)
+            gguf_file.write(weights)
             modelfile = Path(scratch) / "Modelfile"
-            modelfile.write_text(f'FROM {weights}\nTEMPLATE """{TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n')
+            modelfile.write_text(
+                f'FROM {weights}\nTEMPLATE """{folder.OLLAMA_TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n'
+            )
             with serving(binary, models=draft) as url:
                 _create(binary, url, modelfile)
+        folder.write(draft / NAME)
 
     with lock(cache_root(), lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):
         return TinyModel(Cache(cache_root()).ensure("tiny-model", key, make), NAME)
