@@ -33,10 +33,12 @@ STALLED = "Stalled"
 """kstatus: True when the run ended without success and was not cancelled."""
 RESULTS_AVAILABLE = "ResultsAvailable"
 """True from the first stored point."""
+COMPARABLE = "Comparable"
+"""True where any two targets did the same work at each load that they have in common; Unknown until there are two."""
 READY = "Ready"
 """Of a target: the engine serves the right model and has answered."""
 
-RUN_CONDITIONS = (FINISHED, SUCCEEDED, RECONCILING, STALLED, RESULTS_AVAILABLE)
+RUN_CONDITIONS = (FINISHED, SUCCEEDED, RECONCILING, STALLED, RESULTS_AVAILABLE, COMPARABLE)
 """All of a run's conditions, present from the first write."""
 
 TRUE = "True"

@@ -62,6 +62,17 @@ class PointRequests(StatusObject):
     """Still open when the drain was over."""
 
 
+class FinishReasons(StatusObject):
+    """Why the answers to the window's requests ended."""
+
+    length: int = 0
+    """They had as many tokens as were asked for."""
+    stop: int = 0
+    """The model ended them."""
+    other: int = 0
+    """Anything else; the data have the server's word."""
+
+
 class PointEngine(StatusObject):
     """What the engine's own metrics say of the window."""
 
@@ -106,6 +117,12 @@ class PointStatus(StatusObject):
     """The reasons in words."""
     requests: PointRequests | None = None
     """Requests by how they ended."""
+    finish_reasons: FinishReasons | None = None
+    """Why the complete answers ended. In a run of more than 200 load points only the data have this and the next two."""
+    prompt_tokens_mean: float | None = None
+    """Tokens of a prompt by the server's count, chat template and all."""
+    output_tokens_mean: float | None = None
+    """Tokens of a complete answer."""
     requests_per_second: float | None = None
     """RPS: complete answers a second over the window."""
     output_tokens_per_second: float | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from enginebench.api.base import StatusObject, Time, keyed_by
 from enginebench.api.conditions import Condition
-from enginebench.api.point_status import FigureValue, PointStatus
+from enginebench.api.point_status import FigureValue, PointLoad, PointStatus
 from enginebench.api.target_status import TargetStatus
 
 
@@ -51,6 +51,32 @@ class SummaryColumns(StatusObject):
     """Its P99 ITL there; ≥ where censored."""
 
 
+class NotComparable(StatusObject):
+    """A load at which two targets did not do the same work."""
+
+    load: PointLoad
+    """The load."""
+    reasons: list[str]
+    """PromptTruncated, PromptTokensDiffer, OutputLengthsDiffer, NoAnswers."""
+    message: str
+    """The reasons in words."""
+
+
+class Comparison(StatusObject):
+    """Two targets, by the loads at which both have usable points."""
+
+    targets: list[str]
+    """The two."""
+    loads: int
+    """Loads in common."""
+    comparable: int
+    """Of these, those at which both did the same work: throughput and latencies may be held side by side."""
+    reasons: list[str] | None = None
+    """Why they are not all, the gravest first; absent where they are."""
+    not_comparable: list[NotComparable] | None = None
+    """The first four of the others. At those only ITL and TPOT may be compared."""
+
+
 class Summary(StatusObject):
     """The best target at its peak."""
 
@@ -72,6 +98,8 @@ class Summary(StatusObject):
     """P99 of the inter-token latency there."""
     text: str | None = None
     """The outcome in a sentence or two."""
+    comparisons: list[Comparison] | None = None
+    """Which targets may be compared where: of up to 8 targets each pair, of more each against the best."""
     columns: SummaryColumns | None = None
     """The same as short texts."""
 
@@ -137,7 +165,7 @@ class BenchmarkRunStatus(StatusObject):
     progress: Progress | None = None
     """How far it is."""
     conditions: Annotated[list[Condition], keyed_by("type")] | None = None
-    """Finished (on every outcome), Succeeded, Reconciling, Stalled, ResultsAvailable."""
+    """Finished (on every outcome), Succeeded, Reconciling, Stalled, ResultsAvailable, Comparable."""
     placement: PlacementStatus | None = None
     """What the later engines are bound to."""
     targets: Annotated[list[TargetStatus], keyed_by("name")] | None = None

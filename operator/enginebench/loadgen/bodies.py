@@ -79,6 +79,10 @@ class Bodies:
             return prepared.before
         return prepared.before + salt(self._plan.seed, point, phase, number) + prepared.after
 
+    def known_tokens(self, point: PointPlan, number: int) -> int | None:
+        """Of the prompt of the request of that number, by the data set."""
+        return self._rows[self._row_of(point, number)].prompt_tokens
+
     def _note(self, phase: str, row: int) -> None:
         if phase == "window":
             self.asked += 1

@@ -34,6 +34,7 @@ class Terms(TypedDict):
     source: RequestSource
     max_requests: NotRequired[int | None]
     shard: NotRequired[Shard]
+    known_tokens: NotRequired[Callable[[int], int | None]]
 
 
 class Load(ABC):
@@ -48,8 +49,10 @@ class Load(ABC):
         source: RequestSource,
         max_requests: int | None = None,
         shard: Shard = WHOLE,
+        known_tokens: Callable[[int], int | None] = lambda _: None,
     ) -> None:
-        """`max_requests`: of the whole point; a share has its part of them, and its part of the numbers."""
+        """`max_requests`: of the whole point; a share has its part of them, and its part of the numbers.
+        `known_tokens`: of the prompt of the request of that number, by the data set."""
         self.address = address
         self.route = route
         self.gap: Callable[[int], None] = _ignore
@@ -73,6 +76,7 @@ class Load(ABC):
         self.progress = 0
         """Requests that have ended since the start."""
         self._source = source
+        self._known_tokens = known_tokens
         self._model_is_wrong = model_is_wrong
         self.shard = shard
         self._to_track = None if max_requests is None else shard.of(max_requests)
@@ -176,7 +180,9 @@ class Load(ABC):
         number = self._number
         self._number += 1
         tracked = self._phase == "window" and (self._to_track is None or number < self._to_track)
-        return self._source(self._phase, self.shard.nth(number)), RequestRecord(start=0, tracked=tracked)
+        nth = self.shard.nth(number)
+        record = RequestRecord(start=0, tracked=tracked, known_prompt_tokens=self._known_tokens(nth))
+        return self._source(self._phase, nth), record
 
     def started(self, record: RequestRecord) -> None:
         """The request has been sent."""

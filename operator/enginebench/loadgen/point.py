@@ -80,6 +80,7 @@ def load_of(
         "source": lambda phase, number: bodies.request(point, phase, number),
         "max_requests": max_requests,
         "shard": shard,
+        "known_tokens": lambda number: bodies.known_tokens(point, number),
     }
     if point.request_rate is None:
         return ClosedLoop(point.concurrency or 1, **terms)

@@ -16,6 +16,7 @@ from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Delivery, Evidence, PointReport, RequestBody, RequestCounts
+from enginebench.results.prompts import short_prompts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 from enginebench.results.series import Second
@@ -98,6 +99,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         ttft_from_send=figures.censored_figure(sent_ttft) if scheduled else None,
         request_latency_from_send=figures.censored_figure(sent_latency) if scheduled else None,
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
+        prompt_tokens_max=max((r.prompt_tokens for r in tracked if r.prompt_tokens is not None), default=None),
         output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
         evidence=_evidence(point, seen, course, tracked, counted),
         engine_metrics=engine_metrics.summary(course.scraped, seen) if course.scraped is not None else None,
@@ -150,6 +152,7 @@ def _evidence(
         errors=dict(errors.most_common(MOST_ERROR_TEXTS)),
         finish_reasons=dict(reasons.most_common(MOST_FINISH_REASONS)),
         prompts_repeated=course.prompts_repeated,
+        short_prompts=short_prompts(tracked),
     )
 
 

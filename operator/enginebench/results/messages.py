@@ -105,6 +105,18 @@ class Delivery(Wire, frozen=True, kw_only=True):
     significantly more at the end than at the beginning."""
 
 
+class ShortPrompts(Wire, frozen=True, kw_only=True):
+    """Prompts of which the server counts fewer tokens than the data set: `results.prompts` says when they are short."""
+
+    requests: int
+    of: int
+    """Requests with both counts."""
+    counted: int
+    """By the server, of the one that lacks most."""
+    known: int
+    """By the data set, of the same."""
+
+
 class Evidence(Wire, frozen=True, kw_only=True):
     """What the verdict on a point is made from."""
 
@@ -154,6 +166,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Why the successes ended, by the server's word, with how many; the 8 most frequent."""
     prompts_repeated: float = 0.0
     """Share of the window's requests whose prompt had been sent to this engine before."""
+    short_prompts: ShortPrompts | None = None
+    """Where there were any."""
 
 
 class EngineMetrics(Wire, frozen=True, kw_only=True):
@@ -250,6 +264,7 @@ class PointReport(Wire, frozen=True, kw_only=True):
     request_latency_from_send: Figure | None = None
     """Open loop: the same two from the moment at which the request was sent; else they count from when it was due."""
     prompt_tokens_mean: float | None = None
+    prompt_tokens_max: int | None = None
     output_tokens_mean: float | None = None
     evidence: Evidence
     engine_metrics: EngineMetrics | None = None

@@ -38,6 +38,8 @@ class RequestRecord(msgspec.Struct, array_like=True, gc=False):
     outcome: Outcome = "open"
     error: str = ""
     finish_reason: str = ""
+    known_prompt_tokens: int | None = None
+    """By the data set, without what the template and the salt add."""
 
 
 @dataclass(frozen=True, slots=True)

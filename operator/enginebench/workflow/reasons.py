@@ -33,6 +33,8 @@ TOKEN_RATE_CHANGE, TTFT_CHANGE = 0.03, 0.10
 TOKEN_RATE_T, TTFT_T = 8.0, 5.041
 """The largest of seven cuts' t, and a single two-sided t, both of 8 degrees of freedom. Independent batches exceed
 them by chance in 0.03 % and 0.1 % of the points; batches of a queue are a little alike, hence the stricter first."""
+NEAR_TOKENS, NEAR_SHARE = 8, 0.01
+"""A prompt so near the context fills it: there is no room for an answer either."""
 TOKENS_PER_EVENT_BOUND = 1.05
 """Above this an event is no longer a token."""
 
@@ -46,6 +48,8 @@ class Case:
     """Unix seconds, if the engine's container ended."""
     gpu_sharing: str = ""
     """How others may use the engine's GPU, in words; empty: nothing says that they may."""
+    context_length: int | None = None
+    """Tokens of prompt and answer together that an Ollama keeps; it cuts off what is longer."""
 
 
 Reason = Callable[[Case], str]
@@ -188,6 +192,20 @@ def _cache_influenced(case: Case) -> str:
     return ", ".join(words for words in (repeated, cross_check.cached(case.report)) if words)
 
 
+def _prompt_truncated(case: Case) -> str:
+    report, context = case.report, case.context_length
+    most, short = report.prompt_tokens_max, report.evidence.short_prompts
+    found = []
+    if context is not None and most is not None and most >= context - max(NEAR_TOKENS, NEAR_SHARE * context):
+        found.append(f"the longest prompt has {most} tokens by the engine's count, and its context {context}")
+    if short is not None:
+        found.append(
+            f"{short.requests} of {short.of} prompts have fewer tokens by the engine's count than by the data set "
+            f"({short.counted} of {short.known})"
+        )
+    return f"prompts were cut off without a word: {', '.join(found)}" if found else ""
+
+
 def _engine_disagrees(case: Case) -> str:
     return cross_check.disagreement(case.report)
 
@@ -223,6 +241,7 @@ LIMITED: dict[str, Reason] = {
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,
     "NotStationary": _not_stationary,
+    "PromptTruncated": _prompt_truncated,
     "CacheInfluenced": _cache_influenced,
     "GPUShared": _gpu_shared,
 }

@@ -18,6 +18,7 @@ from enginebench.api.v1alpha1 import (
     Results,
     TargetStatus,
 )
+from enginebench.workflow.comparisons import MANY_POINTS, Truth, comparisons, verdict
 from enginebench.workflow.names import child_name, data_selector
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
@@ -48,6 +49,12 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
     """The whole status, from the first write on with all conditions."""
     old = seen.status
     over = facts.outcome is not None
+    summary = summarize(facts.targets)
+    told = facts.points_total <= DETAILED_POINTS
+    best = summary.target if summary is not None else None
+    found = comparisons([t.name for t in facts.targets], facts.rows, best) if told else []
+    if summary is not None:
+        summary.comparisons = found or None
     return BenchmarkRunStatus(
         observed_generation=seen.generation,
         phase=_phase(facts),
@@ -56,11 +63,11 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
         completion_time=(old.completion_time or now) if over else None,
         active=facts.active,
         progress=_progress(facts),
-        conditions=_conditions(seen, facts, now),
+        conditions=_conditions(seen, facts, verdict(found) if told else MANY_POINTS, now),
         placement=_placement(seen, facts),
         targets=list(facts.targets),
         points=list(facts.rows) or None,
-        summary=summarize(facts.targets),
+        summary=summary,
         results=_results(seen, facts),
         resolved=Resolved(dataset=facts.dataset) if facts.dataset is not None else None,
     )
@@ -97,15 +104,15 @@ def _progress(facts: Facts) -> Progress:
     )
 
 
-def _conditions(seen: Observed, facts: Facts, now: datetime) -> list[Condition]:
+def _conditions(seen: Observed, facts: Facts, comparable: Truth, now: datetime) -> list[Condition]:
     conditions: list[Condition] = list(seen.status.conditions or ())
-    for type_, status, reason, message in _truths(facts):
+    for type_, status, reason, message in (*_truths(facts), (c.COMPARABLE, *comparable)):
         conditions = c.set_condition(conditions, type_, status, reason, message, now=now, generation=seen.generation)
     return conditions
 
 
 def _truths(facts: Facts) -> Sequence[tuple[str, str, str, str]]:
-    """(type, status, reason, message) of every condition, always all of them."""
+    """(type, status, reason, message) of every condition but Comparable, always all of them."""
     outcome = facts.outcome
     results = (
         ("True", "PointsStored", f"{len(measured(facts.rows))} load points are stored.")

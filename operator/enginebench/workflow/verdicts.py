@@ -25,10 +25,16 @@ class Verdict:
     message: str = ""
 
 
-def judge_point(report: PointReport, *, engine_ended_at: float | None = None, gpu_sharing: str = "") -> Verdict:
+def judge_point(
+    report: PointReport,
+    *,
+    engine_ended_at: float | None = None,
+    gpu_sharing: str = "",
+    context_length: int | None = None,
+) -> Verdict:
     """The worth of one point. `engine_ended_at` (Unix seconds): when the engine's container ended, if it did;
-    `gpu_sharing`: how others may use its GPU, in words."""
-    case = Case(report, engine_ended_at, gpu_sharing)
+    `gpu_sharing`: how others may use its GPU, in words; `context_length`: in force, where longer prompts are cut."""
+    case = Case(report, engine_ended_at, gpu_sharing, context_length)
     invalid, limited, remarks = (_holding(table, case) for table in (INVALID, LIMITED, REMARKS))
     validity = "Invalid" if invalid else "Limited" if limited else "Valid"
     said = invalid | limited | remarks

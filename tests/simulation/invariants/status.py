@@ -6,7 +6,7 @@ from tests.simulation.invariants import Obj, Sentences, on_status
 from tests.simulation.schema import problems
 from tests.simulation.world import World
 
-CONDITIONS = ("Finished", "Succeeded", "Reconciling", "Stalled", "ResultsAvailable")
+CONDITIONS = ("Finished", "Succeeded", "Reconciling", "Stalled", "ResultsAvailable", "Comparable")
 OVER = ("Succeeded", "Failed", "Skipped", "Cancelled")
 ATTEMPTS_KEPT = 5
 

@@ -139,6 +139,7 @@ def test_a_run_without_a_usable_point_never_succeeds() -> None:
         c.RECONCILING: ("False", "NoUsablePoint"),
         c.STALLED: ("True", "NoUsablePoint"),
         c.RESULTS_AVAILABLE: ("True", "PointsStored"),
+        c.COMPARABLE: ("Unknown", "NothingToCompare"),
     }
     assert "HTTP 404" in (status.message or "")
 
@@ -349,6 +350,7 @@ def test_the_status_stays_under_its_bound_at_512_points() -> None:
     plan = decide(observed(spec=big, name="r" * 40, stored=points), at(0))
     assert plan.status is not None
     assert len(plan.status.points or ()) == 512
+    assert reasons(plan.status)[c.COMPARABLE] == ("Unknown", "TooManyPoints")
     assert len(json.dumps(plan.status.document(), separators=(",", ":"))) < 256 * 1024
 
 

@@ -6,6 +6,7 @@ from enginebench.api.resolve import points, repeats, stop_when
 from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
+    FinishReasons,
     PercentileStatus,
     PointEngine,
     PointLoad,
@@ -107,6 +108,14 @@ def _gpu_sharing(seen: Observed, target: str) -> str:
     return gpu.sharing if gpu.replicas is None else f"{gpu.sharing}, each handed out {gpu.replicas} times"
 
 
+def _context_length(seen: Observed, target: str) -> int | None:
+    """Of an Ollama, as an earlier pass has read it from its log or was told. Others refuse longer prompts."""
+    known = next((t for t in seen.status.targets or () if t.name == target), None)
+    effective = known.engine.effective if known is not None and known.engine is not None else None
+    length = (effective or {}).get("contextLength")
+    return length if isinstance(length, int) else None
+
+
 def _verdict_changes(row: PointStatus, report: PointReport, engine_end: float) -> bool:
     return engine_end <= report.ended_at and "EngineRestarted" not in (row.reasons or ())
 
@@ -120,7 +129,12 @@ def in_order(targets: Sequence[str], rows: Iterable[PointStatus]) -> list[PointS
 def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | None) -> PointStatus:
     target, attempt, index = key
     report = received.report
-    verdict = judge_point(report, engine_ended_at=engine_end, gpu_sharing=_gpu_sharing(seen, target))
+    verdict = judge_point(
+        report,
+        engine_ended_at=engine_end,
+        gpu_sharing=_gpu_sharing(seen, target),
+        context_length=_context_length(seen, target),
+    )
     detailed = _points_planned(seen) <= DETAILED_POINTS
     repeated = seen.spec is not None and repeats(seen.spec).count > 1
     stop = stop_when(seen.spec) if seen.spec is not None else None
@@ -144,6 +158,9 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
             errored=report.requests.errored,
             incomplete=report.requests.incomplete,
         ),
+        finish_reasons=_finish_reasons(report) if detailed else None,
+        prompt_tokens_mean=_short(report.prompt_tokens_mean) if detailed else None,
+        output_tokens_mean=_short(report.output_tokens_mean) if detailed else None,
         requests_per_second=short(report.requests_per_second),
         output_tokens_per_second=short(report.output_tokens_per_second),
         output_tokens_per_second_error=tps_error(report) if judged else None,
@@ -153,6 +170,14 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
         engine=_engine(report.engine_metrics) if detailed else None,
     )
+
+
+def _finish_reasons(report: PointReport) -> FinishReasons | None:
+    told = report.evidence.finish_reasons
+    if not told:
+        return None
+    length, stop = told.get("length", 0), told.get("stop", 0)
+    return FinishReasons(length=length, stop=stop, other=report.requests.succeeded - length - stop)
 
 
 def _engine(metrics: EngineMetrics | None) -> PointEngine | None:
