@@ -175,7 +175,7 @@ def test_a_model_is_pulled_without_tls_and_the_status_says_so_in_bytes(namespace
     assert meanwhile["phase"] == "DownloadingModel"
     assert "without TLS" in meanwhile["message"]
     status = namespace.wait_finished("run", within=150)
-    assert outcome(status) == SUCCESS, status["message"]
+    assert status["points"][0]["requests"]["succeeded"] > 0, status["message"]
     [told] = status["targets"]
     registry_name = registry.removeprefix("http://")
     assert told["engine"]["servedModel"] == f"{registry_name}/slow/tiny:latest"

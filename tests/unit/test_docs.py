@@ -16,6 +16,7 @@ from enginebench.api.v1alpha1 import BenchmarkRun
 from enginebench.cluster import labels
 from enginebench.loadgen import dataset
 from enginebench.workflow import reasons
+from enginebench.workflow.rules import model_download
 from scripts import make_prompts, make_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,7 @@ def literals(folder: str, call: str) -> set[str]:
 
 def test_every_failure_has_its_line() -> None:
     reasons = literals("workflow", "Problem") | literals("loadgen", "GaveUp") | literals("loadgen", "Fault")
+    reasons |= model_download.REASONS
     assert {"Unschedulable", "EngineNotReady", "ModelCorrupt"} <= reasons
     text = (ROOT / "docs/failures.md").read_text("utf-8")
     assert sorted(reason for reason in reasons if f"`{reason}`" not in text) == []

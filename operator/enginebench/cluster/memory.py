@@ -37,6 +37,8 @@ class RunMemory:
     facts: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By UID of the engine's pod: what its log says."""
     facts_tried: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By UID of an engine's pod that ended with an error: the errors in its log."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from enginebench.cluster.memory import Memory, RunMemory
 from enginebench.cluster.references import reference
 from enginebench.cluster.views import NOTHING, Look
 from enginebench.engines.base import Fact
+from enginebench.engines.errors import errors_in
 from enginebench.engines.registry import engine_of
 from enginebench.workflow.observed import (
     Child,
@@ -67,6 +68,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     assert known.status is not None  # _read has put it there
     looks = await _looks(api, key, uid, known)
     pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
+    pods = [await _with_errors(api, namespace, pod, known) for pod in pods]
     wanted = resolve.load_generator(known.spec).pods if known.spec is not None else 1
     children = [
         await _with_trouble(api, namespace, look.child, pods, wanted, now) for look in looks if look.child is not None
@@ -160,6 +162,20 @@ async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: dateti
     if not starting or now - (pod.scheduled_at or now) < STUCK:
         return pod
     return replace(pod, troubles=tuple(await _troubles(api, namespace, pod.uid)))
+
+
+async def _with_errors(api: KubeApi, namespace: str, pod: PodView, known: RunMemory) -> PodView:
+    """With the errors in the log of an engine that ended by itself."""
+    ended = pod.terminated
+    if pod.role is not Role.ENGINE or ended is None or not ended.exit_code or pod.deleting is not None or pod.disrupted:
+        return pod
+    if pod.uid not in known.errors:
+        try:
+            log = await api.pod_log(namespace, pod.name, limit_bytes=FACTS_BYTES)
+        except (ApiError, Unavailable):  # the last lines, which the pod itself has, say something too
+            return pod
+        known.errors[pod.uid] = errors_in(log)
+    return replace(pod, errors=known.errors[pod.uid])
 
 
 async def _with_trouble(

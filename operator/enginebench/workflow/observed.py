@@ -124,6 +124,9 @@ class PodView:
     """status.reason of a pod that failed as a whole: Evicted, NodeLost, UnexpectedAdmissionError, …"""
     message: str = ""
     troubles: tuple[Trouble, ...] = ()
+    errors: tuple[str, ...] = ()
+    """ENGINE, ended by itself with an error: the errors in its log, in their order. `terminated.message` is only its
+    last 2 KiB, and what failed first stands before."""
 
     @property
     def over(self) -> bool:

@@ -196,6 +196,26 @@ async def test_log_that_cannot_be_read_does_not_stop_the_run() -> None:
     assert api.calls.count("log Pod e") == 5
 
 
+ENDED = f"{{exitCode: 1, reason: Error, message: the last lines, finishedAt: '{CREATED}'}}"
+DEAD_ENGINE = pod(
+    Role.ENGINE,
+    "e",
+    f"{{phase: Failed, containerStatuses: [{{name: engine, state: {{terminated: {ENDED}}}}}]}}",
+    nodeName="gpu-1",
+)
+
+
+async def test_log_of_an_engine_that_ended_with_an_error_is_read_once() -> None:
+    api, memory = FakeApi(run(), DEAD_ENGINE), Memory()
+    api.logs["e"] = "Traceback (most recent call last)\n  File x\nKeyError: 'root cause'\n"
+    api.refuse = lambda verb, kind, name: Unavailable("kubelet") if verb == "log" else None
+    assert (await look(api, memory=memory)).pods[0].errors == ()
+    api.refuse = lambda verb, kind, name: None
+    for _ in range(2):
+        assert (await look(api, memory=memory)).pods[0].errors == ("KeyError: 'root cause'",)
+    assert api.calls.count("log Pod e") == 2
+
+
 NODE = {
     "kind": "Node",
     "metadata": {"name": "gpu-1", "labels": {"nvidia.com/gpu.product": "A100"}},

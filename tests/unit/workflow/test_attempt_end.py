@@ -24,8 +24,9 @@ GONE = {"load": None, "load_job": None}
 
 
 def evicted(message: str) -> PodView:
-    """By the kubelet, which says why."""
-    return engine(disrupted="TerminationByKubelet", reason="Evicted", message=message, phase="Failed")
+    """By the kubelet, which says why. Where the pod itself wrote too much, it is not told to be disrupted."""
+    disrupted = "TerminationByKubelet" if message.startswith("The node") else ""
+    return engine(disrupted=disrupted, reason="Evicted", message=message, **terminated(137))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,44 @@ def test_engine_died(code: int, reason: str, log: str, want_reason: str, want_wo
     assert want_words in problem.message
 
 
+ROOT_CAUSE = "huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url http://hub/a/b."
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason", "words"),
+    [
+        (
+            (ROOT_CAUSE, "OSError: You are trying to access a gated repo."),
+            "ModelAccessDenied",
+            "accept them at the hub",
+        ),
+        (
+            ("X: Client error '401 Unauthorized'", "HfHubHTTPError: Invalid credentials in Authorization header"),
+            "ModelAccessDenied",
+            "The hub does not accept the token",
+        ),
+        (
+            ("X: Client error '401 Unauthorized'", "RepositoryNotFoundError: 401 Client Error."),
+            "ModelNotFound",
+            "or shows it to nobody without the right token",
+        ),
+        (("OSError: [Errno 28] No space left on device",), "ModelCacheFull", "There is no room for the model"),
+        (("httpx2.ReadTimeout: The read operation timed out",), "ModelDownloadFailed", "stopped sending"),
+        (("httpx2.ConnectError: [Errno 111] Connection refused",), "ModelDownloadFailed", "does not reach the hub"),
+        (("torch.OutOfMemoryError: CUDA out of memory. Tried",), "GPUOutOfMemory", "GPU memory"),
+        (("ValueError: max seq len is larger than",), "EngineExited", "Its log says: ValueError: max seq len"),
+    ],
+)
+def test_what_failed_first_is_told_though_the_last_lines_do_not_have_it(
+    errors: tuple[str, ...], reason: str, words: str
+) -> None:
+    last = "RuntimeError: Engine core initialization failed. See root cause above."
+    problem = engine_died(engine(errors=(*errors, last), **terminated(1, last)))
+    assert problem.reason == reason
+    assert words in problem.message
+    assert f"Its log says: {errors[0]}" in problem.message
+
+
 def test_a_pod_that_failed_as_a_whole_says_why() -> None:
     problem = engine_died(engine(phase="Failed", reason="UnexpectedAdmissionError", message="no GPU is left"))
     assert problem.message.endswith("(UnexpectedAdmissionError): no GPU is left")

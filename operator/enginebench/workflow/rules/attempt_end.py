@@ -7,7 +7,7 @@ from enginebench.results.stop import ERRORS
 from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
-from enginebench.workflow.rules.pod_end import disk_filled, engine_died, load_pod_died
+from enginebench.workflow.rules.pod_end import engine_died, load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
 from enginebench.workflow.rules.reference import reference_not_usable
 from enginebench.workflow.target import TargetView
@@ -58,9 +58,7 @@ def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
             return None
         return Problem("EngineDeleted", "The engine's pod is gone, and it was not the operator that deleted it.")
     if pod.disrupted:
-        return disk_filled(pod) or Problem(
-            "EngineEvicted", f"Engine pod {pod.name} was taken from node {pod.node}: {pod.disrupted}."
-        )
+        return Problem("EngineEvicted", f"Engine pod {pod.name} was taken from node {pod.node}: {pod.disrupted}.")
     if pod.deleting is not None:
         return Problem("EngineDeleted", f"Engine pod {pod.name} was deleted, and not by the operator.")
     return None
