@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock, source_digest
+from images.ollama import variants
 from images.ollama.binary import OllamaError, cache_root, ensure_ollama_binary, file_digest, say
 from images.tiny import folder, gguf_file
 
@@ -33,9 +34,10 @@ class TinyModel:
 
 
 def ensure_tiny_model() -> TinyModel:
-    """The folder; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
+    """The folder, with its variants; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
     binary = ensure_ollama_binary()
-    key = digest(file_digest(binary), source_digest(Path(folder.__file__).parent), str(THREADS), NAME)
+    sources = (source_digest(Path(folder.__file__).parent), file_digest(Path(variants.__file__)))
+    key = digest(file_digest(binary), *sources, str(THREADS), NAME)
 
     def make(draft: Path) -> None:
         say("Making the tiny model")
@@ -49,6 +51,7 @@ def ensure_tiny_model() -> TinyModel:
             with serving(binary, models=draft) as url:
                 _create(binary, url, modelfile)
         folder.write(draft / NAME)
+        variants.add(draft, NAME)
 
     with lock(cache_root(), lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):
         return TinyModel(Cache(cache_root()).ensure("tiny-model", key, make), NAME)

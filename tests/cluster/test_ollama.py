@@ -4,6 +4,7 @@
 default image of an `ollama` target is what runs) and the model on the worker, behind a volume of the node.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from images.ollama.build import NODE_FOLDER
+from images.ollama.variants import ONE_SLOT, SHORT, SHORT_CONTEXT
 from tests.cluster.conftest import ROOT, make
 from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
@@ -81,7 +83,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
             "warmup": {"maxSeconds": 20},
         },
         engineDefaults={
-            "gpu": {"count": 1},
+            "gpu": {"count": 0},
             "resources": ONE_CORE,
             "modelCache": {"persistentVolumeClaim": {"claimName": models}},
         },
@@ -93,6 +95,8 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
         assert engines[name]["version"] == "0.9.2"
         assert engines[name]["effective"]["numParallel"] == slots
         assert engines[name]["effective"]["contextLength"] == 512
+        assert engines[name]["effective"]["requestsAtOnce"] == slots
+        assert f"--parallel {slots}" in engines[name]["arguments"]
         assert engines[name]["servedModel"].startswith(MODEL)
         assert engines[name]["modelDigest"]
     points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
@@ -121,6 +125,46 @@ def test_what_is_not_set_is_left_to_ollama_and_reported(namespace: Namespace, mo
     effective = status["targets"][0]["engine"]["effective"]
     assert effective["numParallel"] >= 1
     assert effective["contextLength"] >= 512
+
+
+def test_what_is_not_in_force_is_told_with_both_values(namespace: Namespace, models: str) -> None:
+    """Four differences, each by Ollama's own doing: a family of one slot, a model with a context of its own, no flash
+    attention on the CPU, and no GPU behind the one that the node declares."""
+    pod = {"modelCache": {"persistentVolumeClaim": {"claimName": models}}, "resources": ONE_CORE}
+    on_cpu = {**pod, "gpu": {"count": 0}}
+    run = benchmark(
+        "run",
+        {"name": "slots", "ollama": {"model": ONE_SLOT, "numParallel": 4}, "pod": on_cpu},
+        {"name": "context", "ollama": {"model": SHORT, "contextLength": 512}, "pod": on_cpu},
+        {"name": "flash", "ollama": {"model": MODEL, "flashAttention": True, "kvCacheType": "q8_0"}, "pod": on_cpu},
+        {"name": "gpu", "ollama": {"model": MODEL}, "pod": {**pod, "gpu": {"count": 1}}},
+        levels=[1],
+        seconds=1,
+        workload={
+            "request": {"api": "OllamaGenerate", "maxOutputTokens": 16},
+            "warmup": {"maxSeconds": 20},
+        },
+    )
+    namespace.apply(run)
+    status = namespace.wait_finished("run", within=300)
+    expected = {
+        "slots": "numParallel: 4 asked for, 1 in force",
+        "context": f"contextLength: 512 asked for, {SHORT_CONTEXT} in force",
+        "flash": "flashAttention: true asked for, false in force, kvCacheType: q8_0 asked for, f16 in force",
+        "gpu": "gpuOffloadPercent: 100 asked for, 0 in force",
+    }
+    targets = {t["name"]: t for t in status["targets"]}
+    points = {p["target"]: p for p in status["points"]}
+    for name, words in expected.items():
+        said = next(c for c in targets[name]["conditions"] if c["type"] == "SettingsInForce")
+        assert (said["status"], said["reason"]) == ("False", "SettingsNotInForce"), name
+        assert said["message"].startswith(f"{words}. "), name
+        assert (points[name]["validity"], points[name]["reasons"][0]) == ("Invalid", "SettingsNotInForce")
+        assert points[name]["message"].startswith(words)
+        assert targets[name]["attempts"][-1]["reason"] == "SettingsNotInForce"
+    assert targets["slots"]["engine"]["effective"]["requestsAtOnce"] == 1
+    told = json.loads(namespace.kubectl("get", "events", "--field-selector=reason=SettingsNotInForce", "-o", "json"))
+    assert sorted(e["message"].partition(":")[0] for e in told["items"] if e["type"] == "Warning") == sorted(expected)
 
 
 @pytest.mark.usefixtures("ollama_there")

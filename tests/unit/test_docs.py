@@ -111,7 +111,8 @@ def test_every_failure_has_its_line() -> None:
 
 def test_every_reason_of_a_point_has_its_line_and_its_paragraph() -> None:
     text = (ROOT / "docs/measurement.md").read_text("utf-8")
-    levels = ((reasons.INVALID, "Invalid"), (reasons.LIMITED, "Limited"), (reasons.REMARKS, "(any)"))
+    invalid = (*reasons.INVALID, reasons.NOT_IN_FORCE)
+    levels = ((invalid, "Invalid"), (reasons.LIMITED, "Limited"), (reasons.REMARKS, "(any)"))
     told = re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE)
     assert sorted(told) == sorted((word, level) for table, level in levels for word in table)
     assert re.findall(r"^### `(\w+)`$", text, re.MULTILINE) == [word for word, _ in told]

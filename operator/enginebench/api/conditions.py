@@ -37,6 +37,8 @@ COMPARABLE = "Comparable"
 """True where any two targets did the same work at each load that they have in common; Unknown until there are two."""
 READY = "Ready"
 """Of a target: the engine serves the right model and has answered."""
+SETTINGS_IN_FORCE = "SettingsInForce"
+"""Of a target: the engine runs with the settings that were asked for; Unknown as long as it does not tell."""
 
 RUN_CONDITIONS = (FINISHED, SUCCEEDED, RECONCILING, STALLED, RESULTS_AVAILABLE, COMPARABLE)
 """All of a run's conditions, present from the first write."""

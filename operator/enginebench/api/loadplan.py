@@ -202,6 +202,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     """Ollama: pull the model through /api/pull if /api/tags does not list it."""
     pull_without_tls: bool = False
     """Ollama: from a registry of plain HTTP."""
+    slots: int = 0
+    """Ollama: requests that it was told to answer at once; 0: it was left to choose."""
     simulated: bool = False
     calibrate_url: str = ""
     """A simulated engine in the same pod, against which the load generator measures itself first; empty: it does not."""

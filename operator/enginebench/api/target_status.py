@@ -41,6 +41,12 @@ class GpuStatus(StatusObject):
     """Driver version."""
     resource: str | None = None
     """The extended resource that was asked for: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu, …"""
+    memory_mebibytes: int | None = None
+    """Memory of each."""
+    cuda: str | None = None
+    """CUDA version of the driver."""
+    mig_strategy: str | None = None
+    """How the node offers slices of its GPUs, where it does: single or mixed."""
     sharing: str | None = None
     """How others may have used the same GPU meanwhile: time-slicing, mps, …; absent where nothing says that they may.
     The load points are then GPUShared."""
@@ -73,6 +79,10 @@ class EngineStatus(StatusObject):
         | None
     ) = None
     """Settings in force, asked of the engine or read from its log: numParallel, contextLength, …"""
+    arguments: str | None = None
+    """The arguments of the process that computes, as the engine's log has them; cut off where they are long."""
+    environment: str | None = None
+    """Ollama: the variables that its server goes by, as its log has them; cut off where they are long."""
 
 
 class Timings(StatusObject):
@@ -176,7 +186,7 @@ class TargetStatus(StatusObject):
     simulated: bool | None = None
     """True where no real engine ran."""
     conditions: Annotated[list[Condition], keyed_by("type")] | None = None
-    """Ready: the engine serves the right model and has answered."""
+    """Ready: the engine serves the right model and has answered. SettingsInForce: it runs with the settings asked for."""
     attempts: list[Attempt] | None = None
     """Newest last, at most 5."""
     engine: EngineStatus | None = None

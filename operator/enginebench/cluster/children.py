@@ -285,6 +285,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         model=target.model,
         pull_model=engine.pulls_model,
         pull_without_tls=target.pulled_without_tls,
+        slots=int(engine.asked(spec, target).get("numParallel", 0)),
         simulated=target.simulated is not None,
         request=request,
         processes=generator.processes,

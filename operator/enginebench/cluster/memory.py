@@ -21,6 +21,8 @@ class RunMemory:
     spec: BenchmarkRunSpec | None = None
     spec_error: str = ""
     resource_version: str = ""
+    asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    """By target: the settings that the spec asks of its engine."""
     status: BenchmarkRunStatus | None = None
     looks: dict[str, tuple[str | None, Look]] = field(default_factory=dict)
     """By UID of an object: its resourceVersion, and what it looked like then."""

@@ -93,6 +93,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         heard=heard,
         stored=await _stored(api, namespace, children, told),
         late=tuple(_late(feeds, uid, {pod.uid for pod in pods}, heard, told)),
+        asked=known.asked,
         engine_facts=await _facts(api, namespace, known, pods, heard),
         nodes=await _nodes(api, memory, pods, now),
         references=await _references(api, namespace, known, children),
@@ -119,7 +120,8 @@ def _read(known: RunMemory, run: Obj) -> None:
     """Spec and status as models; each version of them is parsed once."""
     metadata = run["metadata"]
     if known.generation != metadata.get("generation"):
-        known.spec, known.spec_error = _spec(run)
+        known.spec, known.spec_error = spec, _ = _spec(run)
+        known.asked = {t.name: engine_of(t).asked(spec, t) for t in spec.targets} if spec is not None else {}
         known.generation = metadata.get("generation") or 0
     version = metadata.get("resourceVersion") or ""
     if known.status is None or known.resource_version != version:

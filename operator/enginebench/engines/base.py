@@ -18,6 +18,8 @@ HOME = "/home/engine"
 """HOME of the engine: an emptyDir, since the user ID is not one that the image knows."""
 
 Fact = str | int | float | bool
+ARGUMENTS, ENVIRONMENT = "arguments", "environment"
+GPU_OFFLOAD = "gpuOffloadPercent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,13 @@ class Engine(Protocol):
         """The template's file name, and the JSON values of its own variables (`image`, `port` and `health` among
         them)."""
 
+    def asked(self, spec: BenchmarkRunSpec, target: Target) -> dict[str, Fact]:
+        """What the user asks of the engine, under the names and in the spelling of `facts` and of what the load pod
+        finds: what is in force must be equal. Nothing where he leaves it to the engine."""
+
     def facts(self, log: str) -> dict[str, Fact]:
-        """What the engine's own log says is in force, under the names that the status uses; only what it says."""
+        """What the engine's own log says is in force, under the names that the status uses; only what it says.
+        ARGUMENTS and ENVIRONMENT are its own lines, and stand apart in the status."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> dict[str, Any]:

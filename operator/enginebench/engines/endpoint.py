@@ -19,5 +19,8 @@ class EndpointEngine:
     def template(self, spec: BenchmarkRunSpec, target: Target, platform: Platform) -> tuple[str, dict[str, Any]]:  # noqa: ARG002
         raise LookupError(f"target {target.name}: an endpoint has no pod")
 
+    def asked(self, spec: BenchmarkRunSpec, target: Target) -> dict[str, Fact]:  # noqa: ARG002  # its settings are not ours
+        return {}
+
     def facts(self, log: str) -> dict[str, Fact]:  # noqa: ARG002  # it has no log of ours
         return {}

@@ -1,20 +1,14 @@
-"""Ollama. Its variables: envconfig/config.go of the pinned version; what its log says: llm/server.go."""
+"""Ollama. Its variables: envconfig/config.go of the pinned version; what its log says: `ollama_log`."""
 
-import re
-from itertools import pairwise
 from typing import Any
 
 from enginebench.api import resolve
+from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
-from enginebench.engines.base import Fact, Platform
+from enginebench.engines import ollama_log
+from enginebench.engines.base import GPU_OFFLOAD, Fact, Platform
 
 PORT = 11434
-
-_RUNNER = re.compile(r'msg="starting (?:llama server|runner)" cmd="([^"]*--ctx-size[^"]*)"')
-_LOAD = re.compile(r"msg=load request=\"\{Operation:(?:commit|fit|alloc) ([^\"]*)\}\"")
-"""The runner's start: its command line in the versions up to 0.11, the request to it in later ones."""
-
-_WORDS = {"true": True, "enabled": True, "false": False, "disabled": False}
 
 
 class OllamaEngine:
@@ -46,31 +40,18 @@ class OllamaEngine:
             "said": {name: str(value) for name, value in variables.items() if value is not None},
         }
 
+    def asked(self, spec: BenchmarkRunSpec, target: Target) -> dict[str, Fact]:
+        said = target.ollama
+        assert said is not None
+        settings: dict[str, Fact | None] = {
+            "numParallel": said.num_parallel,
+            "contextLength": said.context_length,
+            "maxQueue": said.max_queue,
+            "flashAttention": said.flash_attention,
+            "kvCacheType": said.kv_cache_type,
+            GPU_OFFLOAD: 100 if gpu_count(spec, target) else None,  # a GPU is there for all of the model
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
     def facts(self, log: str) -> dict[str, Fact]:
-        return runner_facts(log)
-
-
-def runner_facts(log: str) -> dict[str, Fact]:
-    """Slots, context and KV cache of the last runner that was started. The log's context is that of all slots."""
-    if lines := _RUNNER.findall(log):
-        words = lines[-1].split()
-        options = dict(pairwise(words))
-        parallel, context = options.get("--parallel"), options.get("--ctx-size")
-        flash, cache = str("--flash-attn" in words), options.get("--kv-cache-type")
-    elif lines := _LOAD.findall(log):
-        options = dict(word.split(":", 1) for word in lines[-1].split() if ":" in word)
-        parallel, context = options.get("Parallel"), options.get("KvSize")
-        flash, cache = options.get("FlashAttention", ""), options.get("KvCacheType")
-    else:
-        return {}
-    found: dict[str, Fact] = {}
-    if flash.lower() in _WORDS:
-        found["flashAttention"] = _WORDS[flash.lower()]
-    slots = int(parallel) if parallel and parallel.isdigit() else 0
-    if slots:
-        found["numParallel"] = slots
-        if context and context.isdigit():
-            found["contextLength"] = int(context) // slots
-    if cache:
-        found["kvCacheType"] = cache
-    return found
+        return ollama_log.facts(log)

@@ -4,7 +4,7 @@ from typing import Any
 
 from enginebench.api import resolve
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
-from enginebench.engines import ollama, vllm
+from enginebench.engines import ollama, ollama_log, vllm
 from enginebench.engines.base import Fact, Platform
 
 
@@ -44,5 +44,9 @@ class SimulatedEngine:
             },
         }
 
+    def asked(self, spec: BenchmarkRunSpec, target: Target) -> dict[str, Fact]:  # noqa: ARG002  # it uses no GPU
+        assert target.simulated is not None
+        return {"numParallel": resolve.resolve_simulated(target.simulated).slots} if self._ollama else {}
+
     def facts(self, log: str) -> dict[str, Fact]:
-        return ollama.runner_facts(log) if self._ollama else {}
+        return ollama_log.facts(log) if self._ollama else {}

@@ -1,13 +1,14 @@
 """vLLM: its OpenAI server. What its flags and variables do: https://docs.vllm.ai (serve arguments, environment)."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from enginebench.api import resolve
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
-from enginebench.engines.base import Fact, Platform
+from enginebench.engines import vllm_settings
+from enginebench.engines.base import GPU_OFFLOAD, Fact, Platform
 
 PORT = 8000
 KNOWS_GENERATION_CONFIG = (0, 8)
@@ -20,26 +21,6 @@ PARALLEL = re.compile(
 """Arguments by which the user deals the GPUs out himself."""
 
 _VERSION = re.compile(r":v?(\d+)\.(\d+)\.\d+")
-
-
-def _number(text: str) -> int:
-    return int(text.replace(",", ""))
-
-
-def _flag(text: str) -> bool:
-    return text == "True"
-
-
-_FACTS: dict[str, tuple[re.Pattern[str], Callable[[str], Fact]]] = {
-    "maxModelLen": (re.compile(r"LLM engine \(v.*\bmax_seq_len=(\d+)"), _number),
-    "tensorParallelSize": (re.compile(r"LLM engine \(v.*\btensor_parallel_size=(\d+)"), _number),
-    "dtype": (re.compile(r"LLM engine \(v.*\bdtype=torch\.(\w+)"), str),
-    "quantization": (re.compile(r"LLM engine \(v.*\bquantization=(?!None)([\w-]+)"), str),
-    "kvCacheDtype": (re.compile(r"LLM engine \(v.*\bkv_cache_dtype=(\w+)"), str),
-    "prefixCaching": (re.compile(r"LLM engine \(v.*\benable_prefix_caching=(\w+)"), _flag),
-    "kvCacheTokens": (re.compile(r"KV cache size: ([\d,]+) tokens"), _number),
-}
-"""The start-up lines `Initializing a V1 LLM engine (v0.9.1) with config: …` and `GPU KV cache size: … tokens`."""
 
 
 class VllmEngine:
@@ -67,12 +48,18 @@ class VllmEngine:
             "token": token.document() if token is not None else None,
         }
 
+    def asked(self, spec: BenchmarkRunSpec, target: Target) -> dict[str, Fact]:
+        assert target.vllm is not None
+        gpus, args = gpu_count(spec, target), target.vllm.args or []
+        found = vllm_settings.asked(args)
+        if parallel := _tensor_parallel(gpus, args):
+            found["tensorParallelSize"] = parallel
+        return found | ({GPU_OFFLOAD: 100} if gpus else {})
+
     def facts(self, log: str) -> dict[str, Fact]:
-        found: dict[str, Fact] = {}
-        for name, (pattern, read) in _FACTS.items():
-            if match := pattern.search(log):
-                found[name] = read(match[1])
-        return found
+        found = vllm_settings.facts(log)
+        device = found.get("device")
+        return found if device is None else {**found, GPU_OFFLOAD: 0 if device == "cpu" else 100}
 
 
 def _tensor_parallel(gpus: int, args: Sequence[str]) -> int | None:

@@ -1,7 +1,8 @@
 """What an engine says of itself: version, models, memory, when its process began. One class a dialect."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from enginebench.api.loadplan import LoadPlan
@@ -14,6 +15,18 @@ Fact = str | int | float | bool
 _NOT_FOUND = 404
 _PROCESS_START = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? ([0-9.eE+]+)", re.MULTILINE)
 
+_CACHE_INFO = re.compile(r"^vllm:cache_config_info\{(.*)\} ", re.MULTILINE)
+"""The first engine's, where there are several."""
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_CACHE: dict[str, tuple[str, Callable[[str], Fact]]] = {
+    "num_gpu_blocks": ("kvCacheBlocks", int),
+    "block_size": ("blockSize", int),
+    "kv_cache_size_tokens": ("kvCacheTokens", int),
+    "enable_prefix_caching": ("prefixCaching", lambda text: text == "True"),
+    "gpu_memory_utilization": ("gpuMemoryUtilization", float),
+    "cache_dtype": ("kvCacheDtype", str),
+}
+"""Label → our name: vLLM 0.9.1 and 0.32 (config/cache.py, metrics_info)."""
 _LOADED = {"size": "sizeBytes", "size_vram": "sizeVramBytes", "context_length": "contextLength"}
 """Of /api/ps: how much of the model lies where, and with what context. 0.9.2 does not tell the context."""
 _SHOWN = {"quantization_level": "quantization", "parameter_size": "parameterSize"}
@@ -29,6 +42,8 @@ class Dialect(Protocol):
 
     pulls: bool
     """Models are fetched through its API."""
+    has_slots: bool
+    """It answers a fixed number of requests at once, which it does not tell."""
 
     async def models(self) -> Mapping[str, str]:
         """Names of what can be asked for, with the model's digest where it is told; Refused if it will not say."""
@@ -44,6 +59,7 @@ class OpenAi:
     """vLLM, and whatever else speaks OpenAI's API."""
 
     pulls = False
+    has_slots = False
 
     def __init__(self, address: Address, plan: LoadPlan) -> None:
         self._address = address
@@ -56,10 +72,30 @@ class OpenAi:
         return await _version(self._address, "/version")
 
     async def effective(self) -> dict[str, Fact]:
+        found = await self._cache()
         for entry in await self._listed():
             if same_model(entry["id"], self._plan) and isinstance(entry.get("max_model_len"), int):
-                return {"maxModelLen": entry["max_model_len"]}
-        return {}
+                found["maxModelLen"] = entry["max_model_len"]
+        return found
+
+    async def _cache(self) -> dict[str, Fact]:
+        """By `vllm:cache_config_info` of /metrics; whoever is no vLLM need not have any."""
+        try:
+            response = await fetch(self._address, "/metrics")
+        except UNREACHABLE:
+            if self._plan.dialect == "vllm":
+                raise
+            return {}
+        info = _CACHE_INFO.search(response.body.decode(errors="replace")) if response.ok else None
+        labels = dict(_LABEL.findall(info[1])) if info is not None else {}
+        found: dict[str, Fact] = {}
+        for name, (ours, read) in _CACHE.items():
+            with suppress(KeyError, ValueError):  # not told, or `None`
+                found[ours] = read(labels[name])
+        blocks, size = found.get("kvCacheBlocks"), found.get("blockSize")
+        if isinstance(blocks, int) and isinstance(size, int):
+            found.setdefault("kvCacheTokens", blocks * size)  # as 0.9.1 reckons in its log
+        return found
 
     async def _listed(self) -> list[dict[str, Any]]:
         response = await fetch(self._address, "/v1/models")
@@ -72,6 +108,7 @@ class Ollama:
     """Ollama's own API."""
 
     pulls = True
+    has_slots = True
 
     def __init__(self, address: Address, plan: LoadPlan) -> None:
         self._address = address

@@ -20,6 +20,7 @@ from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
 from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.slots import requests_at_once
 from enginebench.loadgen.speaker import Speaker
 from enginebench.results.messages import EngineReport, Progress
 from enginebench.results.record import RequestRecord
@@ -55,17 +56,25 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
     left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
-    tls_version = await _completion(
-        plan, await asked(resolved(address)), address, rows, max(left, MIN_COMPLETION_SECONDS)
-    )
+    where = await asked(resolved(address))
+    tls_version = await _completion(plan, where, address, rows, max(left, MIN_COMPLETION_SECONDS))
+    in_force = await asked(dialect.effective())
+    if dialect.has_slots:
+        in_force |= await _slots(plan, where, address, speaker)
     return EngineReport(
         served_model=served,
         version=await asked(dialect.version()),
         model_digest=listed[served],
         model_download_seconds=seconds,
-        effective={**await asked(dialect.effective()), **_security(plan, tls_version), **_origin(plan)},
+        effective={**in_force, **_security(plan, tls_version), **_origin(plan)},
         at=time(),
     )
+
+
+async def _slots(plan: LoadPlan, where: SocketAddress, address: Address, speaker: Speaker) -> dict[str, Fact]:
+    speaker.progress(Progress(stage="Verifying", message="seeing how many requests it answers at once"))
+    found = await requests_at_once(plan, address, where)
+    return {} if found is None else {"requestsAtOnce": found[0], "requestsProbed": found[1]}
 
 
 async def resolved(address: Address) -> SocketAddress:

@@ -26,6 +26,9 @@ _ERROR_TYPES = {404: "NotFoundError", 500: "InternalServerError", 503: "ServiceU
 _DEFAULT_MAX_TOKENS = 16
 """`max_tokens` of /v1/completions where it is not given."""
 
+BLOCK_SIZE = 16
+"""Tokens of a block of the KV cache, which has room for every slot's whole context."""
+
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -159,6 +162,16 @@ class Vllm:
         in_cache = sum(sequence.prompt_tokens + sequence.produced for sequence in scheduler.batch)
         yield "# TYPE process_start_time_seconds gauge"
         yield f"process_start_time_seconds {self._started!r}"
+        cache = {
+            "block_size": BLOCK_SIZE,
+            "cache_dtype": "auto",
+            "enable_prefix_caching": "False",
+            "gpu_memory_utilization": "0.9",
+            "num_gpu_blocks": -(-self._settings.context_length // BLOCK_SIZE) * self._settings.slots,
+        }
+        yield "# TYPE vllm:cache_config_info gauge"
+        inner = ",".join(f'{name}="{value}"' for name, value in cache.items())
+        yield f'vllm:cache_config_info{{{inner},engine="0"}} 1.0'
         for name, kind, value in (
             ("num_requests_running", "gauge", len(scheduler.batch)),
             ("num_requests_waiting", "gauge", len(scheduler.waiting)),

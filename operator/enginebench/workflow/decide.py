@@ -11,6 +11,7 @@ from enginebench.api import conditions as c
 from enginebench.api.invalid import invalid_reasons
 from enginebench.api.resolve import stop_when, timeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
+from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
 from enginebench.workflow.events import happenings
 from enginebench.workflow.observed import Observed, Role
@@ -49,7 +50,8 @@ def decide(seen: Observed, now: datetime) -> Plan:
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
     skip = stop_when(seen.spec)
-    rows, drafts = told(rows, [draft(seen, target, rows, active) for target in seen.spec.targets], skip)
+    drafts = [draft(seen, target, rows, active) for target in seen.spec.targets]
+    rows, drafts = told(settings.judged(seen, rows, drafts), drafts, skip)
     rows, drafts = told(rows, [ended(seen, d, stop, now) for d in drafts], skip)
     drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
 

@@ -20,6 +20,9 @@ def _of_targets(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> Iterator[Ha
             yield Happening("EngineStarting", f"{target.name}: attempt {_attempt(target)} begins")
         if _ready(target) and not _ready(was):
             yield Happening("EngineVerified", f"{target.name}: the engine serves the right model and has answered")
+        if _unlike(target) and not _unlike(was):
+            said = c.get_condition(target.conditions, c.SETTINGS_IN_FORCE)
+            yield Happening("SettingsNotInForce", f"{target.name}: {said.message if said else ''}", warning=True)
         if target.phase != (was.phase if was is not None else None):
             if target.phase == "Succeeded":
                 yield Happening("TargetSucceeded", f"{target.name}: {target.message}")
@@ -41,3 +44,9 @@ def _attempt(target: TargetStatus | None) -> int:
 
 def _ready(target: TargetStatus | None) -> bool:
     return target is not None and c.is_true(target.conditions, c.READY)
+
+
+def _unlike(target: TargetStatus | None) -> bool:
+    """Its engine has other settings than were asked for."""
+    said = c.get_condition(target.conditions, c.SETTINGS_IN_FORCE) if target is not None else None
+    return said is not None and said.status == "False"

@@ -16,6 +16,8 @@ GKE_REPLICAS = "cloud.google.com/gke-max-shared-clients-per-gpu"
 DRIVERS = ("nvidia.com/cuda.driver-version.full", "nvidia.com/gpu.driver-version", "amd.com/gpu.driver-version")
 """GPU feature discovery names the driver in the first; older ones spell it in parts."""
 
+CUDA, MIG_STRATEGY = "nvidia.com/cuda.runtime-version.full", "nvidia.com/mig.strategy"
+
 
 def product_label(resource: str) -> str:
     """The node label that names the product behind an extended resource."""
@@ -25,6 +27,12 @@ def product_label(resource: str) -> str:
 def product(labels: Mapping[str, str], resource: str) -> str | None:
     """The product's name; None where no label tells."""
     return labels.get(product_label(resource)) or labels.get(GKE_PRODUCT)
+
+
+def memory_mebibytes(labels: Mapping[str, str], resource: str) -> int | None:
+    """Of each GPU or slice; None where no label tells."""
+    said = labels.get(f"{resource.removesuffix(RENAMED)}.memory", "")
+    return int(said) if said.isdigit() else None
 
 
 def driver(labels: Mapping[str, str]) -> str | None:

@@ -13,6 +13,10 @@ from enum import StrEnum
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.results.messages import DatasetReport, EngineReport, Failure, PointReport, Progress
 
+Fact = str | int | float | bool
+RAN, SENT = "requestsAtOnce", "requestsProbed"
+"""Facts of a load pod's probe: so many requests were answered at once, of so many sent at once."""
+
 
 class Role(StrEnum):
     """What a child is for. The value is the kind letter in its name (`<run>-<target>-<letter><attempt>-<hash>`)."""
@@ -243,8 +247,10 @@ class Observed:
     """Points that an earlier pass made durable without living to tell: only those with no row in the status."""
     late: tuple[StoredPoint, ...] = ()
     """Points that were heard from load pods which are gone by now: not durable yet, with no row in the status."""
-    engine_facts: Mapping[str, Mapping[str, str | int | float | bool]] = field(default_factory=dict)
-    """By UID of the engine pod: what its own log says is in force (`parallel`, `ctxSize`, …)."""
+    asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    """By target: the settings that its spec asks of the engine (`numParallel`, `maxModelLen`, …)."""
+    engine_facts: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    """By UID of the engine pod: what its own log says is in force, under the same names."""
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
     """The nodes of the engine pods, where nodes may be read."""
     references: Mapping[str, Reference] = field(default_factory=dict)

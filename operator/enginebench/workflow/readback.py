@@ -6,12 +6,20 @@ from datetime import datetime
 from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
 from enginebench.workflow import gpus
-from enginebench.workflow.observed import Observed
+from enginebench.workflow.observed import RAN, SENT, Fact, Observed
 from enginebench.workflow.target import TargetView
 
 MIB = 1024 * 1024
-MEASURED = frozenset({"kvCacheTokens"})
-"""Facts that the engine measures as it starts: a little different each time, under the same settings."""
+ARGUMENTS, ENVIRONMENT = "arguments", "environment"
+ARGUMENTS_CHARACTERS, ENVIRONMENT_CHARACTERS = 1024, 512
+"""The status of 32 targets with 512 load points must stay under 256 KiB."""
+BY_CHANCE = frozenset(
+    {
+        *("kvCacheTokens", "kvCacheBlocks", "kvCacheGiB", "sizeBytes", "sizeVramBytes", RAN, SENT),
+        *("tls", "certificate", ARGUMENTS, ENVIRONMENT),
+    }
+)
+"""Facts that are a little different each time, under the same settings, or that are none of the engine's."""
 
 
 def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
@@ -30,11 +38,28 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
         new.version = heard.version or new.version
         new.served_model = heard.served_model
         new.model_digest = heard.model_digest or new.model_digest
-    facts = dict(new.effective or {})
-    facts.update(heard.effective if heard is not None else {})
-    facts.update(seen.engine_facts.get(pod.uid, {}) if pod is not None else {})
+    facts = {**(new.effective or {}), **_told(seen, target)}
+    new.arguments = _text(facts.pop(ARGUMENTS, None), ARGUMENTS_CHARACTERS) or new.arguments
+    new.environment = _text(facts.pop(ENVIRONMENT, None), ENVIRONMENT_CHARACTERS) or new.environment
     new.effective = facts or None
     return new
+
+
+def _told(seen: Observed, target: TargetView) -> dict[str, Fact]:
+    """By the engine's API, as the load pod asked it, and by its log, which goes before it."""
+    heard, pod = target.heard.engine, target.engine
+    facts: dict[str, Fact] = dict(heard.effective) if heard is not None else {}
+    size, in_gpu = facts.get("sizeBytes"), facts.get("sizeVramBytes")
+    if isinstance(size, int) and isinstance(in_gpu, int) and size > 0:
+        facts["gpuOffloadPercent"] = 100 * in_gpu // size
+    return facts | (dict(seen.engine_facts.get(pod.uid, {})) if pod is not None else {})
+
+
+def _text(fact: Fact | None, most: int) -> str | None:
+    if fact is None:
+        return None
+    text = str(fact)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def fingerprint(seen: Observed, target: TargetView, engine: EngineStatus | None) -> str | None:
@@ -45,7 +70,7 @@ def fingerprint(seen: Observed, target: TargetView, engine: EngineStatus | None)
     if target.has_engine and (not engine.image_id or facts is None):
         return None
     product = engine.gpu.product if engine.gpu is not None else ""
-    settings = [f"{name}={value}" for name, value in sorted((facts or {}).items()) if name not in MEASURED]
+    settings = [f"{name}={value}" for name, value in sorted(_told(seen, target).items()) if name not in BY_CHANCE]
     parts = (engine.image_id, engine.version, engine.served_model, engine.model_digest, engine.node, product, *settings)
     return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:16]
 
@@ -104,6 +129,8 @@ def _same_attempt(target: TargetView) -> bool:
 
 
 def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
+    """As GPU feature discovery labels the node (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery):
+    a MIG profile that is a resource of its own has labels of its own."""
     assert seen.spec is not None  # a target comes from a spec
     asked = resolve_pod(seen.spec, target.spec)
     if not asked.gpu_count:
@@ -114,6 +141,9 @@ def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
         count=asked.gpu_count,
         driver=gpus.driver(labels),
         resource=asked.gpu_resource,
+        memory_mebibytes=gpus.memory_mebibytes(labels, asked.gpu_resource),
+        cuda=labels.get(gpus.CUDA),
+        mig_strategy=labels.get(gpus.MIG_STRATEGY),
         sharing=gpus.sharing(labels, asked.gpu_resource),
         replicas=gpus.replicas(labels, asked.gpu_resource),
     )

@@ -37,6 +37,8 @@ NEAR_TOKENS, NEAR_SHARE = 8, 0.01
 """A prompt so near the context fills it: there is no room for an answer either."""
 TOKENS_PER_EVENT_BOUND = 1.05
 """Above this an event is no longer a token."""
+NOT_IN_FORCE = "SettingsNotInForce"
+"""Invalid, and no point's own: all that an engine with other settings served (`workflow.settings`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,13 @@ from datetime import datetime
 from enginebench.api import conditions as c
 from enginebench.api.resolve import repeats
 from enginebench.api.v1alpha1 import Condition, TargetStatus
-from enginebench.workflow import readback
+from enginebench.workflow import readback, settings
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.phases import phase_of_open
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
 from enginebench.workflow.repeats import engines_differ, mean_rows, over_repeats
 from enginebench.workflow.skipped import SKIPPED
-from enginebench.workflow.target import TargetView
 from enginebench.workflow.verdicts import peak
 
 
@@ -30,7 +29,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         phase=phase,
         message=message or None,
         simulated=True if target.spec.engine_kind == "simulated" else None,
-        conditions=_ready(seen, target, served, now),
+        conditions=_conditions(seen, draft, served, now),
         attempts=list(draft.attempts) or None,
         engine=draft.engine,
         load_generator=readback.load_generator(target),
@@ -41,14 +40,23 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
     )
 
 
-def _ready(seen: Observed, target: TargetView, served: bool, now: datetime) -> list[Condition] | None:
-    """Ready: the engine serves the right model and has answered. Absent before the first attempt."""
-    if target.attempt is None:
+def _conditions(seen: Observed, draft: Draft, served: bool, now: datetime) -> list[Condition] | None:
+    """Ready: the engine serves the right model and has answered. SettingsInForce: as it was asked to be. Absent before
+    the first attempt."""
+    if draft.view.attempt is None:
         return None
-    status, reason = ("True", "Verified") if served else ("False", "NotServing")
-    message = "A real completion came back." if served else "No verified engine is running."
-    known = list(target.status.conditions or ())
-    return c.set_condition(known, c.READY, status, reason, message, now=now, generation=seen.generation)
+    ready = (
+        ("True", "Verified", "A real completion came back.")
+        if served
+        else ("False", "NotServing", "No verified engine is running.")
+    )
+    known = list(draft.view.status.conditions or ())
+    for type_, said in (
+        (c.READY, ready),
+        (c.SETTINGS_IN_FORCE, settings.condition(settings.of_attempt(seen, draft))),
+    ):
+        known = c.set_condition(known, type_, *said, now=now, generation=seen.generation)
+    return known
 
 
 def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:

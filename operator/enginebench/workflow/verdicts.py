@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enginebench.api.v1alpha1 import Peak, PointStatus
 from enginebench.results.messages import PointReport
 from enginebench.workflow.problem import COMPLETED, Problem
-from enginebench.workflow.reasons import INVALID, LIMITED, REMARKS, Case, Reason
+from enginebench.workflow.reasons import INVALID, LIMITED, NOT_IN_FORCE, REMARKS, Case, Reason
 from enginebench.workflow.skipped import measured
 
 PEAK_SLACK = 0.02
@@ -67,6 +67,12 @@ def outcome_of_points(rows: Sequence[PointStatus]) -> Problem:
     if current and all(succeeded(row) == 0 and row.requests and row.requests.errored for row in current):
         return Problem(
             "EveryRequestFailed", f"Every request failed: {said}. Look at the engine and at spec.workload.request."
+        )
+    if current and all(NOT_IN_FORCE in (row.reasons or ()) for row in current):
+        return Problem(
+            "SettingsNotInForce",
+            f"The engine ran with other settings than those asked for, so that no load point counts: {said}. Ask for what "
+            "it can do; the target's condition SettingsInForce says more.",
         )
     return Problem("NoUsablePoint", f"No load point is usable: {said}. Measure longer, or under less load.")
 

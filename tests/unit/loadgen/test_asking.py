@@ -65,18 +65,28 @@ async def test_vllm_serves_the_model(api: str, log: Log) -> None:
         report = await verified(plan(url, api=api), log)
     assert report.served_model == "tiny"
     assert report.version == "0.0.0-simulated"
-    assert report.effective == {"maxModelLen": 8192}
+    assert report.effective == {
+        "maxModelLen": 8192,
+        "kvCacheBlocks": 32 * 512,
+        "kvCacheTokens": 32 * 8192,
+        "blockSize": 16,
+        "kvCacheDtype": "auto",
+        "prefixCaching": False,
+        "gpuMemoryUtilization": 0.9,
+    }
     assert report.model_download_seconds is None
     assert [m.stage for m in log.heard() if isinstance(m, Progress)] == ["Waiting", "Verifying"]
 
 
 @pytest.mark.parametrize("api", list(ROUTES))
 async def test_ollama_serves_the_model_by_its_full_name(api: str, log: Log) -> None:
-    async with simulated("ollama") as url:
-        report = await verified(plan(url, api=api, dialect="ollama"), log)
+    async with simulated("ollama", slots=4) as url:
+        report = await verified(plan(url, api=api, dialect="ollama", slots=4), log)
     assert report.served_model == "tiny:latest"
     assert len(report.model_digest) == 64
     assert report.effective["sizeBytes"] == report.effective["sizeVramBytes"] == 1 << 30
+    assert report.effective["requestsAtOnce"] == 4
+    assert report.effective["requestsProbed"] == 5
 
 
 async def test_ollama_pulls_what_is_not_there_and_tells_how_long_it_took(log: Log) -> None:

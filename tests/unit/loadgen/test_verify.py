@@ -78,6 +78,8 @@ async def test_ollama_tells_its_digest_and_where_the_model_lies(asked: str, said
         "contextLength": 512,
         "quantization": "F16",
         "parameterSize": "1M",
+        "requestsAtOnce": 5,
+        "requestsProbed": 5,
     }
 
 

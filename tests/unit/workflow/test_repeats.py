@@ -201,7 +201,7 @@ def test_a_new_attempt_is_not_ready_because_the_one_before_was() -> None:
     first = (seen.status.targets or [])[0]
     assert [(a.number, a.repeat) for a in first.attempts or ()] == [(1, 0), (2, 1)]
     assert first.phase == "Scheduling"
-    assert [(c.type, c.status) for c in first.conditions or ()] == [("Ready", "False")]
+    assert [(c.type, c.status) for c in first.conditions or ()] == [("Ready", "False"), ("SettingsInForce", "Unknown")]
 
 
 # What counts

@@ -1,0 +1,116 @@
+"""How many requests an Ollama answers at once: seen, not believed.
+
+One request more than it has slots is sent at once. When the first answer ends, those that have come a good way ran at
+the same time; the others waited for a slot. How many slots there should be is known where they were asked for; else one
+more than UNSAID are sent.
+"""
+
+import asyncio
+from contextlib import suppress
+from time import monotonic
+
+from msgspec.structs import replace
+
+from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
+from enginebench.loadgen.address import Address
+from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.plain import UNREACHABLE
+from enginebench.loadgen.routes import ROUTES
+from enginebench.results.record import RequestRecord
+
+UNSAID, MOST = 4, 256
+"""Slots that are looked for where none were asked for, and at most: who has more has at least so many."""
+TRIES = (16, 64, 256)
+"""Output tokens. The longer the answers, the less it matters that not all requests are sent and read in one moment."""
+LONG_ENOUGH = 8
+"""Events of an answer: one that ended before tells nothing of those that had not begun."""
+A_GOOD_WAY = 4
+"""A quarter of the events of the one that has come farthest."""
+SECONDS = 30.0
+"""All tries together."""
+POINT = PointPlan(index=-3, concurrency=1)
+_PROMPT = "Count from one to one thousand, in words, one number a line, and say nothing else."
+
+
+async def requests_at_once(plan: LoadPlan, address: Address, where: SocketAddress) -> tuple[int, int] | None:
+    """(so many ran at once, of so many that were sent); None where it cannot be told.
+
+    A try that sees what was asked for, or the same as the one before, is believed; else the last one, the longest.
+    """
+    sent = min(plan.slots or UNSAID, MOST) + 1
+    until, seen = monotonic() + SECONDS, None
+    for tokens in TRIES:
+        try:
+            now = await _Probe(plan, address, tokens).ran(where, sent, until)
+        except UNREACHABLE:  # the engine answered a moment ago: what fails now fails under load, and is told then
+            break
+        if now is None:
+            break
+        settled = now in (plan.slots, seen)
+        seen = now
+        if settled:
+            break
+    return (seen, sent) if seen else None
+
+
+class _Probe:
+    """One try. It listens to all of its requests."""
+
+    def __init__(self, plan: LoadPlan, address: Address, tokens: int) -> None:
+        self._route = ROUTES[plan.request.api]
+        row = Row(messages=(Message(role="user", content=_PROMPT),)) if self._route.chat else Row(prompt=_PROMPT)
+        self._bodies = Bodies(replace(plan, request=replace(plan.request, max_output_tokens=tokens)), address, (row,))
+        self._name = f"slots{tokens}"
+        self._records: list[RequestRecord] = []
+        self._open = 0
+        self._over = asyncio.Event()
+        self._ran: int | None = None
+
+    async def ran(self, where: SocketAddress, number: int, until: float) -> int | None:
+        """Requests that ran at once, of so many; None where the answers were too short to tell."""
+        connections: list[Connection] = []
+        try:
+            async with asyncio.timeout(until - monotonic()):
+                while len(connections) < number:
+                    connections.append(await connect(where, self._route, self))
+            self._records = [RequestRecord(start=0) for _ in connections]
+            self._open = number
+            for place, (connection, record) in enumerate(zip(connections, self._records, strict=True)):
+                connection.send(self._bodies.request(POINT, self._name, place), record)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until - monotonic()):
+                    await self._over.wait()
+            self._count()
+            return self._ran
+        finally:
+            for connection in connections:
+                connection.close()
+
+    def _count(self) -> None:
+        """Once: what is read after the first end may be of a request that had waited for it."""
+        farthest = max(record.events for record in self._records)
+        if self._ran is None and farthest >= LONG_ENOUGH:
+            self._ran = sum(record.events * A_GOOD_WAY >= farthest for record in self._records)
+
+    def _end(self, *, well: bool) -> None:
+        """A request that was refused waits for nobody; where all were, there is nothing to wait for."""
+        self._open -= 1
+        if well and not self._over.is_set():
+            self._count()
+        if well or not self._open:
+            self._over.set()
+
+    # Listener
+
+    def gap(self, nanoseconds: int, /) -> None:
+        """Nothing is measured."""
+
+    def served_by(self, model: str) -> None:
+        """That was verified."""
+
+    def ended(self, connection: Connection, record: RequestRecord) -> None:  # noqa: ARG002  # Listener's signature
+        self._end(well=not record.error)
+
+    def lost(self, connection: Connection, record: RequestRecord | None, why: str) -> None:  # noqa: ARG002  # ditto
+        self._end(well=False)

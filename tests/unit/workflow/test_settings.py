@@ -1,0 +1,183 @@
+"""Asked and in force: what is a difference, and what follows from one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from enginebench.api import conditions as c
+from enginebench.api.v1alpha1 import EngineStatus
+from enginebench.results.messages import EngineReport
+from enginebench.workflow.observed import NodeView, Observed
+from enginebench.workflow.readback import ARGUMENTS_CHARACTERS
+from enginebench.workflow.settings import compared
+from tests.unit.workflow.build import at, engine, heard, load, observed, received, spec, step
+
+ASKED = {"numParallel": 8, "contextLength": 4096}
+OLLAMA: dict[str, Any] = {"flashAttention": False, "kvCacheType": "f16", "arguments": "--ctx-size 4096 --parallel 1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "effective", "words", "unknown"),
+    [
+        ({}, {"numParallel": 2, "gpuOffloadPercent": 0}, "", ()),
+        ({"numParallel": 8}, {"numParallel": 8}, "", ()),
+        ({"numParallel": 8}, {"numParallel": 1}, "numParallel: 8 asked for, 1 in force", ()),
+        ({"numParallel": 8}, {}, "", ("numParallel",)),
+        ({"numParallel": 8}, {"requestsAtOnce": 8, "requestsProbed": 9}, "", ()),
+        (
+            {"numParallel": 8},
+            {"requestsAtOnce": 1, "requestsProbed": 9},
+            "numParallel: 8 asked for, 1 (of 9 requests sent at once) in force",
+            (),
+        ),
+        (
+            {"numParallel": 8},
+            {"numParallel": 8, "requestsAtOnce": 2, "requestsProbed": 9},
+            "numParallel: 8 asked for, 2 (of 9 requests sent at once) in force",
+            (),
+        ),
+        (
+            {"numParallel": 8},
+            {"requestsAtOnce": 9, "requestsProbed": 9},
+            "numParallel: 8 asked for, 9 or more in force",
+            (),
+        ),
+        ({"numParallel": 500}, {"requestsAtOnce": 257, "requestsProbed": 257}, "", ()),
+        (
+            {"contextLength": 4096, "gpuOffloadPercent": 100},
+            {"contextLength": 2048, "gpuOffloadPercent": 99},
+            "contextLength: 4096 asked for, 2048 in force, gpuOffloadPercent: 100 asked for, 99 in force",
+            (),
+        ),
+        ({"flashAttention": True}, {"flashAttention": False}, "flashAttention: true asked for, false in force", ()),
+        ({"flashAttention": False}, {"flashAttention": False}, "", ()),
+        ({"kvCacheType": "q8_0"}, {"kvCacheType": "f16"}, "kvCacheType: q8_0 asked for, f16 in force", ()),
+    ],
+)
+def test_differences(asked: dict[str, Any], effective: dict[str, Any], words: str, unknown: tuple[str, ...]) -> None:
+    found = compared(asked, effective)
+    assert (found.words, found.unknown) == (words, unknown)
+
+
+def serving(effective: dict[str, Any], facts: dict[str, Any] | None, *, points: int = 1, attempt: int = 1) -> Observed:
+    """The first target's attempt with an engine that has answered, and `points` load points."""
+    seen, _ = step(observed(asked={"a-sim": ASKED}), 0)
+    said = heard(*(received(i) for i in range(points)), ended=points > 1)
+    assert said.engine is not None
+    said = replace(said, engine=EngineReport(served_model="m", effective=effective, at=at(3).timestamp()))
+    pod, mine = engine(attempt=attempt), load(attempt=attempt)
+    known = {} if facts is None else {pod.uid: facts}
+    return replace(seen, pods=(pod, mine), heard={mine.uid: said}, engine_facts=known)
+
+
+def in_force(seen: Observed) -> tuple[str, str, str]:
+    target = (seen.status.targets or [])[0]
+    found = c.get_condition(target.conditions, c.SETTINGS_IN_FORCE)
+    assert found is not None
+    return found.status, found.reason, found.message
+
+
+def rows(seen: Observed) -> list[tuple[int, str, list[str]]]:
+    return [(row.index, row.validity, row.reasons or []) for row in seen.status.points or ()]
+
+
+def test_as_asked() -> None:
+    seen, _ = step(serving({}, {**OLLAMA, **ASKED}), 10)
+    assert in_force(seen) == ("True", "AsAsked", "Every setting that was asked for is in force.")
+    assert rows(seen) == [(0, "Valid", [])]
+
+
+def test_a_difference_is_a_condition_an_event_and_the_end_of_every_point_s_worth() -> None:
+    seen, plan = step(serving({}, {**OLLAMA, "numParallel": 1, "contextLength": 4096}, points=2), 10)
+    status, reason, message = in_force(seen)
+    assert (status, reason) == ("False", "SettingsNotInForce")
+    assert message.startswith("numParallel: 8 asked for, 1 in force. numParallel: Ollama gives some families")
+    assert [e.message for e in plan.events if e.reason == "SettingsNotInForce"] == [f"a-sim: {message}"]
+    assert rows(seen) == [(0, "Invalid", ["SettingsNotInForce"]), (1, "Invalid", ["SettingsNotInForce"])]
+    assert (seen.status.points or [])[0].message == "numParallel: 8 asked for, 1 in force"
+    target = (seen.status.targets or [])[0]
+    assert target.phase == "Failed"
+    assert (target.attempts or [])[-1].reason == "SettingsNotInForce"
+    assert "numParallel: 8 asked for, 1 in force" in (target.message or "")
+    assert target.peak is None
+    _, again = step(seen, 12)
+    assert not [e for e in again.events if e.reason == "SettingsNotInForce"]
+
+
+def test_a_log_that_is_read_late_still_tells() -> None:
+    late = serving({}, None)
+    seen, _ = step(late, 10)
+    assert in_force(seen)[:2] == ("Unknown", "NotTold")
+    assert rows(seen) == [(0, "Valid", [])]
+    seen = replace(seen, pods=late.pods, engine_facts={engine().uid: {**OLLAMA, "numParallel": 1, "contextLength": 1}})
+    seen, _ = step(seen, 12)
+    assert rows(seen) == [(0, "Invalid", ["SettingsNotInForce"])]
+    deaf = replace(seen, heard={}, engine_facts={})
+    seen, _ = step(deaf, 14)
+    assert rows(seen) == [(0, "Invalid", ["SettingsNotInForce"])], "a new operator knows it from the status"
+    assert in_force(seen)[0] == "False"
+
+
+def test_nothing_is_said_of_an_engine_that_has_not_answered() -> None:
+    seen, _ = step(observed(asked={"a-sim": ASKED}), 0)
+    seen, _ = step(replace(seen, pods=(engine(), load())), 3)
+    assert in_force(seen)[:2] == ("Unknown", "NotVerified")
+
+
+def test_what_is_in_force_stands_in_the_status() -> None:
+    by_api = {"sizeBytes": 1000, "sizeVramBytes": 999, "requestsAtOnce": 8, "requestsProbed": 9, "quantization": "F16"}
+    facts = {**OLLAMA, **ASKED, "arguments": "x" * 5000, "environment": "OLLAMA_MAX_QUEUE=512"}
+    seen, _ = step(serving(by_api, facts), 10)
+    found = (seen.status.targets or [])[0].engine
+    assert found is not None
+    assert found.effective == by_api | ASKED | {"flashAttention": False, "kvCacheType": "f16", "gpuOffloadPercent": 99}
+    assert len(found.arguments or "") == ARGUMENTS_CHARACTERS
+    assert (found.arguments or "").endswith("x…")
+    assert found.environment == "OLLAMA_MAX_QUEUE=512"
+
+
+def fingerprint(effective: dict[str, Any], facts: dict[str, Any]) -> str:
+    seen, _ = step(serving(effective, facts), 10)
+    found = ((seen.status.targets or [])[0].attempts or [])[0].fingerprint
+    assert found is not None
+    return found
+
+
+def test_the_fingerprint_takes_in_settings_and_nothing_that_varies_by_chance() -> None:
+    plain = fingerprint({"quantization": "F16"}, ASKED)
+    chance = {
+        "sizeVramBytes": 1,
+        "requestsAtOnce": 7,
+        "requestsProbed": 9,
+        "kvCacheBlocks": 9,
+        "certificate": "verified",
+    }
+    assert (
+        fingerprint({"quantization": "F16", **chance}, {**ASKED, "kvCacheGiB": 1.5, "arguments": "--tensor-split 3,4"})
+        == plain
+    )
+    assert fingerprint({"quantization": "Q4_0"}, ASKED) != plain
+    assert fingerprint({"quantization": "F16"}, {**ASKED, "numParallel": 1}) != plain
+
+
+def test_the_gpu_is_read_from_the_node_s_labels() -> None:
+    gpu = {"nvidia.com/gpu.product": "A100", "nvidia.com/gpu.memory": "40960", "nvidia.com/mig.strategy": "mixed"}
+    labels = gpu | {"nvidia.com/cuda.driver-version.full": "570.1", "nvidia.com/cuda.runtime-version.full": "12.8"}
+    seen = replace(
+        serving({}, ASKED),
+        spec=spec(engineDefaults={"gpu": {"count": 1}}),
+        nodes={"gpu-1": NodeView("gpu-1", labels=labels)},
+    )
+    seen, _ = step(seen, 10)
+    found = (seen.status.targets or [])[0].engine or EngineStatus()
+    assert found.gpu is not None
+    assert found.gpu.document() == {
+        "product": "A100",
+        "count": 1,
+        "driver": "570.1",
+        "resource": "nvidia.com/gpu",
+        "memoryMebibytes": 40960,
+        "cuda": "12.8",
+        "migStrategy": "mixed",
+    }
