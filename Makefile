@@ -54,6 +54,9 @@ undeploy: ## Remove the operator, its CRD and with it every run
 ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into the cluster
 	@$(WITH_CLUSTER) $(PY) -m images.ollama.build
 
+guidellm: .cluster-there ## GuideLLM's images, built from PyPI and put into the cluster (VERSIONS="0.2.1 0.8.1")
+	@$(WITH_CLUSTER) $(PY) -m images.guidellm.build $(VERSIONS)
+
 # ---- tests
 
 test: test-unit test-simulation test-cluster ## All; leaves the cluster up (30 to 50 min where nothing is cached)
@@ -104,7 +107,7 @@ LOCK := $(PY) -m piptools compile --quiet --generate-hashes --strip-extras --all
   --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 lock-peers: $(VENV) ## Resolve the load generators that bench-loadgen compares with anew; their versions stand in *.in
-	@for file in requirements/peers/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
+	@for file in requirements/peers/*.in images/guidellm/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
 
 lock: $(VENV) ## Resolve the locked requirements anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
@@ -132,5 +135,5 @@ $(VENV): requirements/dev.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama \
+.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama guidellm \
   test test-unit test-simulation test-cluster fuzz bench-loadgen soak lint fmt lock lock-peers

@@ -14,6 +14,7 @@ from enginebench import __version__
 COMMANDS = {
     "operator": ("enginebench.controller.main", "run the operator"),
     "loadgen": ("enginebench.loadgen.main", "load one engine as a plan says (runs in the load pod)"),
+    "guidellm-agent": ("enginebench.loadgen.guidellm.bring", "copy what runs GuideLLM in its container to a file"),
     "simulate": ("enginebench.simulator.main", "run a simulated engine"),
     "export": ("enginebench.export.main", "write a run's results as a file"),
     "selftest": ("enginebench.loadgen.selftest", "measure how much the load generator carries on this machine"),

@@ -204,6 +204,8 @@ def calm(seed: int, random: Random) -> Scenario:
         spec["engineDefaults"] = {"gpu": {"count": 1}}
     if (pods := _load_pods(seed, workload["load"])) > 1:
         spec["loadGenerator"] = {"pods": pods}
+    elif (first := _by_guidellm(seed, spec)) is not None:
+        first["loadGenerator"] = {"guidellm": {"version": "0.8.1"}}
     if random.random() < 0.2:
         spec["ttlSecondsAfterFinished"] = random.choice((0, 30, 600))
     return Scenario(
@@ -247,6 +249,13 @@ def _load_pods(seed: int, load: Obj) -> int:
     random = Random(f"load pods {seed}")  # noqa: S311 - reproducible on purpose
     least = min(load.get("concurrency", {}).get("levels", [32]))
     return 1 if random.random() < 0.6 or "concurrency" in load.get("sweep", {}) else min(least, random.choice((2, 3)))
+
+
+def _by_guidellm(seed: int, spec: Obj) -> Obj | None:
+    """A target that GuideLLM loads, sometimes, where it can."""
+    random = Random(f"guidellm {seed}")  # noqa: S311 - reproducible on purpose
+    able = [target for target in spec["targets"] if "endpoint" not in target]
+    return random.choice(able) if able and "maxRequests" not in spec["workload"] and random.random() < 0.3 else None
 
 
 def _stop_when(seed: int) -> Obj | None:

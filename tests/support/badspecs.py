@@ -10,7 +10,7 @@ import yaml
 from tests.support.documents import drop, path_of, put
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "badspecs"
-FILES = ("targets", "pods", "workload", "run")
+FILES = ("targets", "pods", "workload", "run", "generator")
 
 
 @dataclass(frozen=True)

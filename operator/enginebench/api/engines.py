@@ -6,6 +6,7 @@ from pydantic import Field
 
 from enginebench.api.base import SpecObject
 from enginebench.api.endpoint import Endpoint
+from enginebench.api.generators import TargetGenerator
 from enginebench.api.pods import PodSettings
 from enginebench.api.refs import SecretKeyRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
@@ -149,6 +150,9 @@ class Target(SpecObject):
     """A simulated engine."""
     pod: PodSettings | None = None
     """This target's own pod settings, merged over engineDefaults."""
+    load_generator: TargetGenerator | None = None
+    """The load generator of this target, where it is not the run's (spec.loadGenerator). Two targets with the same engine
+    and different load generators show these side by side."""
 
     @property
     def engine_kind(self) -> EngineKind:

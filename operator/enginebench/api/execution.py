@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
+from enginebench.api.generators import GuideLlm, NativeGenerator
 from enginebench.api.resources import Resources
 from enginebench.api.rules import Rule
 from enginebench.api.types import Name, NodeSelector
@@ -12,12 +13,18 @@ from enginebench.api.types import Name, NodeSelector
 Patience = Annotated[int, Field(ge=1, le=604800)]
 
 
-class NativeGenerator(SpecObject):
-    """EngineBench's own load generator."""
-
-
 class LoadGenerator(SpecObject):
     """Where the load comes from."""
+
+    rules = (
+        Rule(
+            sentence="native and guidellm exclude each other: remove one of them. To load an engine by both, make it two "
+            "targets, and set loadGenerator in one of them",
+            cel="!(has(self.native) && has(self.guidellm))",
+            holds=lambda self: self.native is None or self.guidellm is None,
+            field=".guidellm",
+        ),
+    )
 
     pods: Annotated[int, Field(ge=1, le=32)] = 1
     """How many load pods: for loads that one node's CPU or network cannot carry. Each load point is dealt out to them,
@@ -28,13 +35,15 @@ class LoadGenerator(SpecObject):
     """Processes of a load pod, each with its share of the users and a loop of its own: for loads that one core cannot
     carry (loadGenerator.calibrate tells what they carry together). At most one a core of the pod."""
     native: NativeGenerator | None = None
-    """EngineBench's own load generator; used where absent, too."""
+    """EngineBench's own load generator; used where neither is set."""
+    guidellm: GuideLlm | None = None
+    """GuideLLM instead, for every target that does not say otherwise in its own loadGenerator."""
     calibrate: bool = False
     """While the engine starts, the first load pod measures how many tokens/s its processes can receive without distorting
     them, against a simulated engine beside them: status.targets[].loadGenerator. Takes about a minute."""
     resources: Resources | None = None
     """CPU and memory of the load pod. Where nothing is said: requests of 500m for each process, of 512Mi for the first
-    one and 256Mi for each further one."""
+    one and 256Mi for each further one; of 1 CPU and 2Gi for GuideLLM, whose container they are meant for then."""
     node_selector: NodeSelector | None = None
     """Labels of the node that the load pod goes to."""
 

@@ -50,6 +50,11 @@ IDLE_SECONDS = 30
 """Before the burst and before each load point: so long it is waited until the engine is idle."""
 
 
+EXCHANGE_FOLDER = "/exchange"
+"""What the load pod's program and GuideLLM's container share: `loadgen.guidellm.agent` listens at AGENT_SOCKET in it."""
+AGENT_FILE = "agent.py"
+AGENT_SOCKET = "agent.sock"
+
 RESULTS_FOLDER = "/results"
 """Where the volume for every request is mounted."""
 
@@ -182,6 +187,14 @@ class AccessPlan(Wire, frozen=True, kw_only=True):
     verify_certificate: bool = True
 
 
+class GuideLlmPlan(Wire, frozen=True, kw_only=True):
+    """GuideLLM loads instead of this program, in a container of its own beside it."""
+
+    version: Literal["0.2.1", "0.8.1"]
+    args: tuple[str, ...] = ()
+    """More arguments of its command."""
+
+
 class LoadPlan(Wire, frozen=True, kw_only=True):
     """Everything one load pod does: which engine, which rows, which points, in this order."""
 
@@ -240,6 +253,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     leader: str = ""
     """Several pods: the host name of the first one, which commands the others."""
     leader_port: int = LEADER_PORT
+    guidellm: GuideLlmPlan | None = None
+    """None: EngineBench's own load generator."""
     requests_folder: str = ""
     """The run's own folder on a volume: every request is kept in here; empty: they are not kept."""
     point_bytes: int = 65536

@@ -109,6 +109,10 @@ class PointStatus(StatusObject):
     """Which repeat, from 0; absent where there is one."""
     load: PointLoad
     """The load."""
+    generator: str | None = None
+    """The load generator, where it is not EngineBench's own: guidellm."""
+    generator_version: str | None = None
+    """Its version."""
     validity: str = ""
     """Valid, Limited, Invalid, Skipped or Superseded."""
     reasons: list[str] | None = None

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from enginebench.api.dataset import Dataset
 from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.generators import GUIDELLM_IMAGE
+from enginebench.api.guidellm_rules import any_guidellm, guidellm_of
 from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, StopPlan, SweepPlan
 from enginebench.api.pod_resolve import merged
 from enginebench.api.resources import Resources
@@ -29,6 +31,10 @@ KEEP_ALIVE = "-1"
 PROCESS_MILLICORES = 500
 FIRST_MEBIBYTES, FURTHER_MEBIBYTES = 512, 256
 """What a load pod reserves for each process; no limit, since a throttled client looks like a slow engine."""
+GUIDELLM_RESERVED = {"cpu": "1", "memory": "2Gi"}
+"""What GuideLLM's container reserves; no limit, for the same reason."""
+GUIDELLM_SECONDS = 900
+"""It takes no longer to begin and to write its report."""
 LARGE_FILE_SECONDS = 600
 """A gigabyte is read and checked in a tenth of this from a disk; some volumes are far away."""
 
@@ -81,6 +87,17 @@ class ResolvedLoadGenerator:
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     node_selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedGuideLlm:
+    """GuideLLM beside the load pod's own program."""
+
+    version: Literal["0.2.1", "0.8.1"]
+    image: str
+    args: tuple[str, ...]
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +212,8 @@ def repeats(spec: BenchmarkRunSpec) -> Repeats:
 def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
     """No load point takes longer, whatever the engine does; None: only its requests bound it.
 
+    Where GuideLLM loads: its own run takes as long as it is told, half as long again, and some minutes to begin and end.
+
     Twice a wait until the engine is idle; burst and warm-up, each bounded; the window; a drain of at most 30 s or
     twice the median latency, which no request that began at the point's start can exceed.
     """
@@ -203,7 +222,8 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
         return None
     warmup = (workload.warmup or Warmup()).max_seconds
     until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
-    return 2 * IDLE_SECONDS + warmup + until_closed + max(30, 2 * until_closed)
+    longest = 2 * IDLE_SECONDS + warmup + until_closed + max(30, 2 * until_closed)
+    return longest if not any_guidellm(spec) else longest + 2 * longest + GUIDELLM_SECONDS
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
@@ -248,6 +268,21 @@ def load_generator(spec: BenchmarkRunSpec, *, prepares: bool = False) -> Resolve
         requests=merged(reserved, resources.limits, resources.requests),
         limits=merged(resources.limits),
         node_selector=merged(said.node_selector),
+    )
+
+
+def guidellm(spec: BenchmarkRunSpec, target: Target) -> ResolvedGuideLlm | None:
+    """What loads the target where it is GuideLLM, with the resources that the run gives to the load generator."""
+    said = guidellm_of(spec, target)
+    if said is None:
+        return None
+    resources = (spec.load_generator.resources if spec.load_generator is not None else None) or Resources()
+    return ResolvedGuideLlm(
+        version=said.version,
+        image=said.image or f"{GUIDELLM_IMAGE}:{said.version}",
+        args=tuple(said.args or ()),
+        requests=merged(GUIDELLM_RESERVED, resources.limits, resources.requests),
+        limits=merged(resources.limits),
     )
 
 

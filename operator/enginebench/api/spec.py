@@ -7,6 +7,7 @@ from pydantic import Field
 from enginebench.api.base import SpecObject, keyed_by
 from enginebench.api.engines import Target
 from enginebench.api.execution import KeptResults, LoadGenerator, Placement, Timeouts
+from enginebench.api.guidellm_rules import GUIDELLM_RULES
 from enginebench.api.pods import PodSettings
 from enginebench.api.rules import Rule
 from enginebench.api.workload import LOAD_POINTS, Workload
@@ -92,6 +93,7 @@ class BenchmarkRunSpec(SpecObject):
             holds=lambda self: self.engine_defaults is None or not all(target.endpoint for target in self.targets),
             field=".engineDefaults",
         ),
+        *GUIDELLM_RULES,
     )
 
     targets: Annotated[

@@ -108,8 +108,13 @@ class DownloadStatus(StatusObject):
 
 
 class LoadGeneratorStatus(StatusObject):
-    """What a load pod carries, as the first one found by loading a simulated engine beside it (loadGenerator.calibrate)."""
+    """The load generator, where it is not EngineBench's own; or what a load pod carries, as the first one found by
+    loading a simulated engine beside it (loadGenerator.calibrate)."""
 
+    generator: str | None = None
+    """guidellm."""
+    version: str | None = None
+    """Its version."""
     tokens_per_second: float | None = None
     """It receives so many without distorting them. Points of more, for each load pod, are not to be trusted."""
     streams: int | None = None
@@ -192,7 +197,7 @@ class TargetStatus(StatusObject):
     engine: EngineStatus | None = None
     """What really ran."""
     load_generator: LoadGeneratorStatus | None = None
-    """What the load pod carries, where loadGenerator.calibrate asks for it."""
+    """The load generator, where it is GuideLLM; what the load pod carries, where loadGenerator.calibrate asks for it."""
     timings: Timings | None = None
     """How long the start took."""
     download: DownloadStatus | None = None

@@ -35,7 +35,8 @@ from enginebench.api.engines import (
     Vllm,
 )
 from enginebench.api.env import RESERVED_ENV, EnvVar, EnvVarSource
-from enginebench.api.execution import LoadGenerator, NativeGenerator, Placement, Timeouts
+from enginebench.api.execution import LoadGenerator, Placement, Timeouts
+from enginebench.api.generators import GUIDELLM_IMAGE, OWN_GUIDELLM_ARGS, GuideLlm, NativeGenerator, TargetGenerator
 from enginebench.api.pods import (
     EmptyDirCache,
     ModelCache,
@@ -158,8 +159,10 @@ __all__ = [
     "API_VERSION",
     "DEFAULT_GPU_RESOURCE",
     "GROUP",
+    "GUIDELLM_IMAGE",
     "KIND",
     "OLLAMA_IMAGE",
+    "OWN_GUIDELLM_ARGS",
     "OWN_VLLM_ARGS",
     "PLURAL",
     "RESERVED_ENV",
@@ -191,6 +194,7 @@ __all__ = [
     "FinishReasons",
     "Gpu",
     "GpuStatus",
+    "GuideLlm",
     "InlineDataset",
     "InlineRow",
     "Load",
@@ -237,6 +241,7 @@ __all__ = [
     "Sweep",
     "SyntheticDataset",
     "Target",
+    "TargetGenerator",
     "TargetStatus",
     "Throughput",
     "Timeouts",

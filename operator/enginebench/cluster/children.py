@@ -4,10 +4,11 @@ import secrets
 from typing import Any
 
 from enginebench.api import loadplan, resolve
-from enginebench.api.loadplan import AccessPlan, LoadPlan, RequestPlan, SamplingPlan
+from enginebench.api.loadplan import AccessPlan, GuideLlmPlan, LoadPlan, RequestPlan, SamplingPlan
 from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, Target
 from enginebench.cluster import datasets, labels, payload
 from enginebench.cluster.api import Obj
+from enginebench.cluster.guidellm import beside_guidellm
 from enginebench.engines.base import Platform
 from enginebench.engines.manifest import engine_pod
 from enginebench.engines.registry import engine_of
@@ -196,6 +197,8 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         pod_spec["subdomain"] = child_name(seen.name, seen.uid, Role.LOAD_SERVICE, create.target, create.attempt)
     if generator.calibrate and create.target:
         pod_spec["initContainers"] = [_calibration_engine(container)]
+    if target is not None and (guidellm := resolve.guidellm(spec, target)) is not None:
+        beside_guidellm(pod_spec, container, guidellm)
     if generator.node_selector:
         pod_spec["nodeSelector"] = dict(generator.node_selector)
     annotations = {
@@ -277,7 +280,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
     )
     if target is None:
         return LoadPlan(task="prepare", request=request, **common)
-    engine, generator = engine_of(target), resolve.load_generator(spec)
+    engine, generator, guidellm = engine_of(target), resolve.load_generator(spec), resolve.guidellm(spec, target)
     return LoadPlan(
         url=_url(seen, create, target),
         access=_access(target),
@@ -291,6 +294,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         processes=generator.processes,
         pods=generator.pods,
         leader=_leader(seen, create) if generator.pods > 1 else "",
+        guidellm=GuideLlmPlan(version=guidellm.version, args=guidellm.args) if guidellm is not None else None,
         calibrate_url=f"http://127.0.0.1:{loadplan.CALIBRATION_PORT}" if generator.calibrate else "",
         requests_folder=f"{loadplan.RESULTS_FOLDER}/{seen.name}-{seen.uid[:8]}" if _results_claim(spec) else "",
         points=tuple(workload.points[index] for index in create.points),

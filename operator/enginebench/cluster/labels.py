@@ -20,6 +20,7 @@ SHA256 = PREFIX + "sha256"
 """Annotation of a data ConfigMap: SHA-256 (hexadecimal) of the point's report, before compression."""
 
 LOAD_CONTAINER = "load"
+GUIDELLM_CONTAINER = "guidellm"
 
 ROLE_WORD = {
     Role.ENGINE: "engine",

@@ -81,6 +81,8 @@ def pod(obj: Obj, kind: Role) -> PodView:
     main = ENGINE_CONTAINER if kind is Role.ENGINE else labels.LOAD_CONTAINER
     container = _named(spec.get("containers"), main)
     state_of = _named(status.get("containerStatuses"), main)
+    if kind is Role.LOAD and (held := _guidellm_waiting(status)):
+        container, state_of = _named(spec.get("initContainers"), labels.GUIDELLM_CONTAINER), held
     state = state_of.get("state") or {}
     waiting, running, ended = state.get("waiting"), state.get("running"), state.get("terminated")
     scheduled = _condition(status, "PodScheduled")
@@ -109,6 +111,14 @@ def pod(obj: Obj, kind: Role) -> PodView:
         reason=status.get("reason") or "",
         message=status.get("message") or "",
     )
+
+
+def _guidellm_waiting(status: Obj) -> Obj:
+    """The status of GuideLLM's container while the load waits for it: it is that which does not get going."""
+    found = _named(status.get("initContainerStatuses"), labels.GUIDELLM_CONTAINER)
+    waits = ((found.get("state") or {}).get("waiting") or {}).get("reason", "PodInitializing") != "PodInitializing"
+    started = _named(status.get("containerStatuses"), labels.LOAD_CONTAINER).get("state") or {}
+    return found if waits and not started.keys() & {"running", "terminated"} else {}
 
 
 def trouble(event: Obj) -> Trouble | None:

@@ -57,9 +57,31 @@ class Bodies:
     @property
     def described(self) -> RequestBody:
         """What the body of every request says besides its prompt and a smaller cap of its row's."""
-        text = self._text(Row(prompt=""), self._most)
-        digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
-        return RequestBody(digest=digest, json=text.decode() if len(text) <= MOST_DESCRIBED_BYTES else "")
+        return described(self.common)
+
+    @property
+    def common(self) -> JsonObject:
+        """The body of a request with an empty prompt and the plan's cap."""
+        return merged(self._route.body(self._plan, Row(prompt=""), self._most), self._extra)
+
+    @property
+    def rows(self) -> int:
+        """How many different rows there are."""
+        return len(self._rows)
+
+    def asked_row(self, point: PointPlan, phase: str, number: int) -> Row:
+        """The `number`-th row of a phase of a point, its prompt opened as `request` would."""
+        opening = [self._prefix] if self._prefix else []
+        if self._salted:
+            opening.append(salt(self._plan.seed, point, phase, number).decode())
+        return opened(self._rows[self._row_of(point, number)], " ".join(opening))
+
+    def count_repeats(self, point: PointPlan, before: int, within: int) -> None:
+        """As if `before` requests of the point had been made, and then `within` of them in its window: of unsalted
+        prompts, for somebody else who sends what `asked_row` says."""
+        self.asked = self.repeated = 0
+        for number in range(before + within if not self._salted else 0):
+            self._note("window" if number >= before else "warm-up", self._alike[self._row_of(point, number)])
 
     def warm(self, point: PointPlan, shard: Shard = WHOLE) -> None:
         """Build what the share of the point will ask first, until the cache is full."""
@@ -122,6 +144,13 @@ class Bodies:
 
     def _text(self, row: Row, most: int) -> bytes:
         return msgspec.json.encode(merged(self._route.body(self._plan, row, most), self._extra))
+
+
+def described(body: JsonObject) -> RequestBody:
+    """A body by its digest, and in full where it is not too long."""
+    text = msgspec.json.encode(body)
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    return RequestBody(digest=digest, json=text.decode() if len(text) <= MOST_DESCRIBED_BYTES else "")
 
 
 def order(rows: int, seed: int) -> list[int]:

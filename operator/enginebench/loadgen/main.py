@@ -224,6 +224,13 @@ class Program:
         )
         measured = list(plan.measured)
         widest = [at_load(p, plan.sweep, plan.sweep.highest) for p in plan.points] if plan.sweep else plan.points
+        measured_by = partial(measure, site)
+        if plan.guidellm is not None:
+            from enginebench.loadgen.guidellm.point import GuideLlm  # others need not load it
+
+            guidellm = GuideLlm(plan)
+            await self._unless_interrupted(guidellm.ready(widest))
+            measured_by = partial(guidellm.measure, site)
         users = max(map(burst_users, widest), default=0)
         if users:
             self._say("WarmingUp", "waiting until the engine is idle")
@@ -240,7 +247,7 @@ class Program:
             self._enter(
                 point, f"{in_words(point.concurrency, point.request_rate)}, load point {point.index + 1} of {total}"
             )
-            report = await measure(site, point) if not self._interrupt.is_set() else None
+            report = await measured_by(point) if not self._interrupt.is_set() else None
             self._crew.raise_refusals()
             if report is not None and self._bug is None:
                 report = with_limit(report, self._carries)

@@ -117,6 +117,22 @@ class ShortPrompts(Wire, frozen=True, kw_only=True):
     """By the data set, of the same."""
 
 
+class Strained(Wire, frozen=True, kw_only=True):
+    """How hard another load generator, of which only its processes are seen, had it in the window."""
+
+    cpus: float
+    """Processors that it might use."""
+    busiest_percent: float
+    """Of one processor, that its busiest process took: one that runs Python takes no more than 100."""
+    wait_milliseconds: float | None = None
+    """Before one of its processes that was ready to run did, on the average. None: the kernel does not tell."""
+    processes: int
+    memory_bytes: int
+    """Of its container, at the most; 0: not told."""
+    concurrency: float
+    """Requests in flight, on the average over the window."""
+
+
 class Evidence(Wire, frozen=True, kw_only=True):
     """What the verdict on a point is made from."""
 
@@ -152,6 +168,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Share of the window in which the load generator's cgroup was not let run. None: the kernel does not tell."""
     stolen: float | None = None
     """Share of its processors' time that the hypervisor gave to others. None: the kernel does not tell."""
+    strained: Strained | None = None
+    """Of a load generator that is not EngineBench's own."""
     generator_limit_tokens_per_second: float | None = None
     """Of the calibration, to be held beside the output TPS."""
     token_rate_drift: Drift | None = None
@@ -223,6 +241,20 @@ class GuideLlmCount(Wire, frozen=True, kw_only=True):
     output_tokens_per_second: float
 
 
+class GuideLlmReport(Wire, frozen=True, kw_only=True):
+    """What GuideLLM itself says of a point, by its own formulas: over all of its run, from the first request on."""
+
+    requests_per_second: float
+    output_tokens_per_second: float
+    ttft_p50: float | None = None
+    """Milliseconds, of the successful requests, as all of these."""
+    ttft_p99: float | None = None
+    ttft_mean: float | None = None
+    itl_p50: float | None = None
+    itl_p99: float | None = None
+    itl_mean: float | None = None
+
+
 class RequestBody(Wire, frozen=True, kw_only=True):
     """What every request of a target asks for, its prompt left out: only with the same are two runs the same work."""
 
@@ -279,7 +311,10 @@ class PointReport(Wire, frozen=True, kw_only=True):
     requests_error: str = ""
     """Why they could not be kept, though they should."""
     generator: str = "enginebench"
+    """`enginebench`, or `guidellm`."""
     generator_version: str = ""
+    guidellm_report: GuideLlmReport | None = None
+    """Where GuideLLM was the load generator."""
 
 
 class Failure(Wire, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 import hashlib
 from datetime import datetime
 
+from enginebench.api.generators import GUIDELLM
+from enginebench.api.guidellm_rules import guidellm_of
 from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
 from enginebench.workflow import gpus
@@ -75,8 +77,11 @@ def fingerprint(seen: Observed, target: TargetView, engine: EngineStatus | None)
     return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:16]
 
 
-def load_generator(target: TargetView) -> LoadGeneratorStatus | None:
-    """What the load pod of the newest attempt that said so carries."""
+def load_generator(seen: Observed, target: TargetView) -> LoadGeneratorStatus | None:
+    """GuideLLM and its version; or what the load pod of the newest attempt that said so carries."""
+    said = guidellm_of(seen.spec, target.spec) if seen.spec is not None else None
+    if said is not None:
+        return LoadGeneratorStatus(generator=GUIDELLM, version=said.version)
     limit = target.heard.engine.generator_limit if target.heard.engine is not None else None
     if limit is None:
         return target.status.load_generator

@@ -7,7 +7,7 @@ stand first. `docs/measurement.md` has a paragraph for each.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from enginebench.results.messages import Censored, Drift, Figure, PointReport
+from enginebench.results.messages import Censored, Drift, Figure, PointReport, Strained
 from enginebench.workflow import cross_check
 
 ERROR_RATE_BOUND = 0.10
@@ -24,6 +24,13 @@ COALESCED_BOUND = 0.01
 """Of the gaps between events may have been lost to our own lag."""
 THROTTLED_BOUND, STOLEN_BOUND = 0.001, 0.01
 """Of the window may the load generator have been kept from running, by its cgroup and by the hypervisor."""
+BUSY_PERCENT = 70.0
+"""Of a processor may a process of another load generator take: what waits for a loop that is busier waits for longer
+than it takes, and every latency with it."""
+WAIT_MILLISECONDS, WAIT_SHARE = 0.5, 0.01
+"""Of the median TTFT may be the mean wait of its processes for a processor: the greater of the two."""
+CONCURRENCY_SHARE = 0.95
+"""Of the users must be in flight, on the average: what is missing is time between an answer and the next request."""
 CLOCK_SECONDS, CLOCK_SHARE = 0.1, 0.01
 """May the clocks of the load pods be uncertain by: seconds, and share of the window."""
 STATIONARY_FROM = 300
@@ -95,9 +102,26 @@ def _load_generator_saturated(case: Case) -> str:
         found.append(f"its CPU limit held it up for {evidence.throttled:.1%} of the window")
     if (evidence.stolen or 0.0) > STOLEN_BOUND:
         found.append(f"the hypervisor took {evidence.stolen:.1%} of its processors")
+    if evidence.strained is not None:
+        found += _strains(case.report, evidence.strained)
     if evidence.coalesced_by_lag > COALESCED_BOUND:
         found.append(f"it read {evidence.coalesced_by_lag:.1%} of the events together with the one before")
     return f"the load generator could not keep up: {', '.join(found)}" if found else ""
+
+
+def _strains(report: PointReport, strained: Strained) -> Iterator[str]:
+    """Of a load generator whose own lag nobody sees: what its processes took, and the load that it brought."""
+    if strained.busiest_percent > BUSY_PERCENT:
+        yield f"its busiest process took {strained.busiest_percent:.0f} % of a processor"
+    used = report.evidence.client_cpu_percent
+    if used is not None and used > BUSY_PERCENT * strained.cpus:
+        yield f"its processes took {used / 100:.2g} of its {strained.cpus:.3g} processors"
+    wait, ttft = strained.wait_milliseconds, _percentile(report.ttft, 50)
+    if wait is not None and ttft is not None and wait > max(WAIT_MILLISECONDS, WAIT_SHARE * ttft):
+        yield f"its processes waited {wait:.2g} ms for a processor each time, on the average"
+    users = report.concurrency if report.request_rate is None else None
+    if users is not None and strained.concurrency < CONCURRENCY_SHARE * users:
+        yield f"{strained.concurrency:.3g} requests were in flight on the average, not {users}"
 
 
 def _figures_of_our_own(report: PointReport) -> Iterator[str]:

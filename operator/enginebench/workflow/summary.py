@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from enginebench.api.generators import GUIDELLM
 from enginebench.api.v1alpha1 import AtLeast, Peak, PointLoad, Summary, SummaryColumns, TargetStatus
 from enginebench.results.loads import in_words
 
@@ -11,10 +12,12 @@ THREE_DIGITS = 100
 
 
 def summarize(targets: Sequence[TargetStatus]) -> Summary | None:
-    """The best target: highest peak output TPS; a simulated one only where no real one has a usable point."""
+    """The best target: highest peak output TPS; a simulated one only where no real one has a usable point, and one that
+    another load generator has loaded only where EngineBench's own has loaded none. Only what one load generator has
+    measured is held against each other; the rest is told beside it."""
     ranked = sorted(
         (t for t in targets if t.peak is not None),
-        key=lambda t: (not t.simulated, _tps(t.peak)),
+        key=lambda t: (not t.simulated, not _generator(t), _tps(t.peak)),
         reverse=True,
     )
     if not ranked:
@@ -47,7 +50,8 @@ def _text(best: TargetStatus, rivals: Sequence[TargetStatus]) -> str:
     sentences = [f"{_shown(best)} peaks at {_at_peak(best)}."]
     for rival in rivals:
         tps = _tps(rival.peak)
-        ratio = f" {best.name} has {_tps(best.peak) / tps:.1f} times its output." if tps > 0 else ""
+        compared = tps > 0 and _generator(rival) == _generator(best)
+        ratio = f" {best.name} has {_tps(best.peak) / tps:.1f} times its output." if compared else ""
         sentences.append(f"{_shown(rival)} peaks at {_at_peak(rival)}.{ratio}")
     return " ".join(sentences)
 
@@ -81,7 +85,14 @@ def _same_load(load: PointLoad, peak: Peak) -> bool:
 
 
 def _shown(target: TargetStatus) -> str:
-    return f"{target.name} {SIMULATED}" if target.simulated else target.name
+    by = f" (by {_generator(target)})" if _generator(target) else ""
+    return f"{target.name}{f' {SIMULATED}' if target.simulated else ''}{by}"
+
+
+def _generator(target: TargetStatus) -> str:
+    """The load generator with its version; empty: EngineBench's own."""
+    said = target.load_generator
+    return f"GuideLLM {said.version}" if said is not None and said.generator == GUIDELLM else ""
 
 
 def _tps(peak: Peak | None) -> float:

@@ -32,7 +32,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         conditions=_conditions(seen, draft, served, now),
         attempts=list(draft.attempts) or None,
         engine=draft.engine,
-        load_generator=readback.load_generator(target),
+        load_generator=readback.load_generator(seen, target),
         timings=readback.timings(target),
         download=readback.download(target) if draft.open else None,
         peak=peak(mean_rows(target.name, repeated) if several else target.rows),

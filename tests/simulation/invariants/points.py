@@ -58,6 +58,8 @@ def _stored(world: World, run: Obj, point: Obj) -> Sentences:
     truths = [s.payload for s in world.cluster.spoken if (s.run_uid, s.target, s.attempt, s.report.index) == place]
     if stored.payload not in truths:
         yield f"{item} holds what no load pod has said"
+    if point.get("generator", "enginebench") != stored.report.generator:
+        yield f"point {key(point)} hides that {stored.report.generator} has measured it"
     requests, said = point.get("requests", {}), stored.report.requests
     if (requests.get("succeeded"), requests.get("errored")) != (said.succeeded, said.errored):
         yield f"point {key(point)} says {requests}, its data {said}"

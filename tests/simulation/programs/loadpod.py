@@ -322,6 +322,8 @@ class LoadPod:
             ),
             histograms={"ttft": b"\x01" + self._random.randbytes(24)},
             series=b"\x01" + self._random.randbytes(12),
+            generator="guidellm" if self._plan.guidellm is not None else "enginebench",
+            generator_version=self._plan.guidellm.version if self._plan.guidellm is not None else "",
         )
         self._points += 1
         self._measured.append(as_measured(report))

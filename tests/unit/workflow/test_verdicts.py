@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
-from enginebench.api.v1alpha1 import AtLeast, Peak, PointStatus, TargetStatus
-from enginebench.results.messages import Censored, Delivery, Drift, Evidence, Figure, PointReport, RequestCounts
+from enginebench.api.v1alpha1 import AtLeast, LoadGeneratorStatus, Peak, PointStatus, TargetStatus
+from enginebench.results.messages import (
+    Censored,
+    Delivery,
+    Drift,
+    Evidence,
+    Figure,
+    PointReport,
+    RequestCounts,
+    Strained,
+)
 from enginebench.workflow.summary import summarize
 from enginebench.workflow.verdicts import judge_point, outcome_of_points, peak, usable
 from tests.unit.workflow.build import at, figure, report, row
@@ -15,6 +24,12 @@ def delivered(scheduled: int, sent: int, *, growth: float | None = None) -> Evid
     return Evidence(
         delivery=Delivery(scheduled=scheduled, sent=sent, lateness=Figure(count=sent), in_flight_growth=growth)
     )
+
+
+def strained(client_cpu_percent: float | None = None, **changes: Any) -> Evidence:
+    """Of GuideLLM on two processors."""
+    values = {"cpus": 2.0, "busiest_percent": 70.0, "processes": 3, "memory_bytes": 0, "concurrency": 1.0} | changes
+    return Evidence(client_cpu_percent=client_cpu_percent, strained=Strained(**values))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +52,16 @@ def delivered(scheduled: int, sent: int, *, growth: float | None = None) -> Evid
         ({"evidence": Evidence(throttled=0.0011)}, "Invalid", ("LoadGeneratorSaturated",)),
         ({"evidence": Evidence(stolen=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
         ({"evidence": Evidence(coalesced_by_lag=0.011)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": strained()}, "Valid", ()),
+        ({"evidence": strained(busiest_percent=70.1)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": strained(client_cpu_percent=140.0)}, "Valid", ()),
+        ({"evidence": strained(client_cpu_percent=141.0)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"evidence": strained(wait_milliseconds=0.5)}, "Valid", ()),
+        ({"evidence": strained(wait_milliseconds=0.51)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"ttft": Figure(count=400, p50=100.0), "evidence": strained(wait_milliseconds=1.0)}, "Valid", ()),
+        ({"concurrency": 4, "evidence": strained(concurrency=3.8)}, "Valid", ()),
+        ({"concurrency": 4, "evidence": strained(concurrency=3.79)}, "Invalid", ("LoadGeneratorSaturated",)),
+        ({"request_rate": 4.0, "evidence": strained(concurrency=0.1)}, "Valid", ()),
         ({"evidence": Evidence(token_rate_drift=Drift(change=0.03, t=99))}, "Valid", ()),
         ({"evidence": Evidence(token_rate_drift=Drift(change=0.2, t=7.9))}, "Valid", ()),
         ({"evidence": Evidence(token_rate_drift=Drift(change=-0.04, t=-8.1))}, "Limited", ("NotStationary",)),
@@ -216,6 +241,28 @@ def test_the_best(targets: list[TargetStatus], want: str, want_column: str) -> N
     assert summary.columns is not None
     assert (summary.target, summary.columns.best, summary.columns.ttft_p99) == (want, want_column, "≥ 50 ms")
     assert summarize([best("a", None)]) is None
+
+
+def by_guidellm(target: TargetStatus) -> TargetStatus:
+    return target.model_copy(update={"load_generator": LoadGeneratorStatus(generator="guidellm", version="0.8.1")})
+
+
+def test_two_load_generators_stand_side_by_side_and_are_not_compared() -> None:
+    summary = summarize([best("a", 10), by_guidellm(best("a-guidellm", 900)), best("b", 5)])
+    assert summary is not None
+    assert summary.target == "a", "what another load generator has measured is no better for it"
+    assert summary.text is not None
+    assert "a-guidellm (by GuideLLM 0.8.1) peaks at 900 output tokens/s" in summary.text
+    assert "b peaks at 5 output tokens/s" in summary.text
+    assert summary.text.count(" times its output") == 1
+    assert "a has 2.0 times its output." in summary.text
+
+
+def test_guidellm_alone_has_a_best() -> None:
+    summary = summarize([by_guidellm(best("a", 10)), by_guidellm(best("b-sim", 20, simulated=True))])
+    assert summary is not None
+    assert summary.columns is not None
+    assert summary.columns.best == "a (by GuideLLM 0.8.1)"
 
 
 def test_the_summary_compares_only_like_with_like() -> None:

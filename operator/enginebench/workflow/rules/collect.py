@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from enginebench.api.generators import GUIDELLM
 from enginebench.api.resolve import points, repeats, stop_when
 from enginebench.api.v1alpha1 import (
     AtLeast,
@@ -140,6 +141,7 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
     stop = stop_when(seen.spec) if seen.spec is not None else None
     judged = stop is not None and stop.saturated
     outline = (repeated or judged) and not detailed
+    other = report.generator == GUIDELLM
     return PointStatus(
         target=target,
         attempt=attempt,
@@ -150,6 +152,8 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
             throughput=report.throughput or None,
             request_rate=report.request_rate,
         ),
+        generator=report.generator if other else None,
+        generator_version=(report.generator_version or None) if other else None,
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
         message=_message(verdict, report) if detailed or report.requests_error else None,

@@ -1,0 +1,125 @@
+"""GuideLLM's images, built and put into the local cluster: `python -m images.guidellm.build [VERSION …]`.
+
+The wheels are those of a lock with hashes, installed here, for the base image's own Python, because the build itself
+may have no network. What only a GPU would load is left out: GuideLLM sends requests.
+"""
+
+import argparse
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from devcluster.cache import Cache, digest, lock
+from devcluster.settings import load
+from images.operator.build import PUBLIC_BASE, ROOT, docker, docker_build, image_field, say
+
+HERE = Path(__file__).resolve().parent
+DOCKERFILE = HERE / "Dockerfile"
+REPOSITORY = "docker.io/enginebench/guidellm"
+LOCKS = {
+    "0.2.1": HERE / "0.2.1.txt",
+    "0.8.1": ROOT / "requirements" / "peers" / "guidellm.txt",
+}
+PROGRAM = '#!/bin/sh\nexec python3 -m guidellm "$@"\n'
+FOR_GPUS_ALONE = (
+    "triton",
+    "triton-*",
+    "bin",
+    "nvidia/cudnn/lib/libcudnn_*",
+    "*/lib/*.a",
+    "torch/include",
+    "torch/test",
+)
+"""Of 0.8.1's dependency torch, which PyPI has for CUDA alone: what `import torch` does without on a CPU."""
+GLIBC = 34
+"""2.34 or later is what the base must have."""
+_LABEL = "dev.enginebench.key"
+
+
+def build_image(version: str, base: str) -> str:
+    """The image's name; built unless it is there, made of the same."""
+    if not image_field(base, ".Id"):
+        docker("pull", "--quiet", base)
+    image, python = f"{REPOSITORY}:{version}", _python_of(base)
+    wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *FOR_GPUS_ALONE)
+    key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, image_field(base, ".Id"))
+    if image_field(image, f'index .Config.Labels "{_LABEL}"') == key:
+        say(f"{image} is up to date")
+        return image
+    site = packages(version, wheels, python)
+    with tempfile.TemporaryDirectory(dir=site.parent) as context:
+        program = Path(context) / "guidellm"
+        program.write_text(PROGRAM)
+        program.chmod(0o755)
+        shutil.copy(DOCKERFILE, context)
+        shutil.copytree(site, Path(context) / "site", copy_function=_link)
+        say(f"Building {image}")
+        docker_build(Path(context), image, BASE=base, KEY=key, VERSION=version)
+    said = docker("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", CHECK)
+    if said != version:
+        docker("rmi", image)
+        raise SystemExit(f"{image} holds GuideLLM {said}, not {version}")
+    say(
+        f"Built {image}, {(int(image_field(image, '.Size')) - int(image_field(base, '.Size'))) / 1e6:.0f} MB above {base}"
+    )
+    return image
+
+
+CHECK = "import guidellm.__main__, importlib.metadata; print(importlib.metadata.version('guidellm'))"
+"""Everything that its command imports is there."""
+
+
+def packages(version: str, key: str, python: str) -> Path:
+    """The installed packages, kept in the cache."""
+    cache = load().cache / "guidellm"
+    with lock(cache, lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):
+        return Cache(cache).ensure(f"site-{version}", key, lambda draft: _install(version, python, draft)) / "site"
+
+
+def _install(version: str, python: str, draft: Path) -> None:
+    say(f"Installing GuideLLM {version} for Python {python} (a minute; 0.8.1 some minutes and 4 GB, once)")
+    site = draft / "site"
+    glibc = [f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in range(17, GLIBC + 1)]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+        *("--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={python}"),
+        *(f"--platform=manylinux2014_{platform.machine()}", *glibc, f"--target={site}"),
+        *("--requirement", str(LOCKS[version])),
+    ]
+    subprocess.run(command, check=True)
+    for pattern in FOR_GPUS_ALONE:
+        for path in site.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _python_of(base: str) -> str:
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return docker("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under another name: it is only read."""
+    Path(target).hardlink_to(source)
+
+
+def devcluster(*arguments: str) -> str:
+    command = [sys.executable, "-m", "devcluster", *arguments]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build GuideLLM's images, and put them into the cluster.")
+    parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(LOCKS)}; all")
+    versions = parser.parse_args().versions or list(LOCKS)
+    if unknown := set(versions) - set(LOCKS):
+        parser.error(f"there is no lock of {', '.join(sorted(unknown))}")
+    base = devcluster("base-image") or PUBLIC_BASE
+    devcluster("load", *(build_image(version, base) for version in versions))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

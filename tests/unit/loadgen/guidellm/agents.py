@@ -1,0 +1,38 @@
+"""An agent as it runs in GuideLLM's container: a process of its own, with a `guidellm` on its PATH."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from enginebench.api.loadplan import AGENT_SOCKET
+from enginebench.loadgen.guidellm import agent
+from enginebench.loadgen.guidellm.remote import Agent
+
+
+@asynccontextmanager
+async def agent_with(folder: Path, program: str | None = None, version: str = "0.8.1") -> AsyncIterator[Path]:
+    """The folder that it shares with us. `program`: the Python text that stands for GuideLLM in this test, installed
+    under `version`; None: what is installed for `python` on the PATH."""
+    programs = folder / "bin"
+    programs.mkdir()
+    if program is not None:
+        info = folder / "site" / f"guidellm-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: guidellm\nVersion: {version}\n")
+        stand_in = programs / "guidellm"
+        stand_in.write_text(f"#!{sys.executable}\n{program}")
+        stand_in.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder / "site")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, agent.__file__, str(folder / AGENT_SOCKET), env=environment
+    )
+    try:
+        await Agent(folder).hello()
+        yield folder
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
