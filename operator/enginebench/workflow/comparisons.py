@@ -10,7 +10,7 @@ from statistics import fmean
 
 from enginebench.api.v1alpha1 import Comparison, NotComparable, PointLoad, PointStatus
 from enginebench.results.loads import in_words
-from enginebench.workflow.verdicts import usable
+from enginebench.workflow.verdicts import succeeded, usable
 
 PROMPT_TOKENS, PROMPT_SHARE = 8.0, 0.02
 """Apart by more than either, prompts are not the same."""
@@ -43,6 +43,7 @@ class Work:
     output_tokens: float | None
     answers: int
     by_length: int
+    """Of the answers whose load generator tells why they ended; GuideLLM does not."""
     truncated: bool
 
     @property
@@ -123,11 +124,12 @@ def _work(target: str, rows: Sequence[PointStatus]) -> Work:
     prompts = [row.prompt_tokens_mean for row in rows if row.prompt_tokens_mean is not None]
     outputs = [row.output_tokens_mean for row in rows if row.output_tokens_mean is not None]
     reasons = [row.finish_reasons for row in rows if row.finish_reasons is not None]
+    untold = sum(succeeded(row) for row in rows if row.finish_reasons is None and row.generator is not None)
     return Work(
         target=target,
         prompt_tokens=fmean(prompts) if prompts else None,
         output_tokens=fmean(outputs) if outputs else None,
-        answers=sum(one.length + one.stop + one.other for one in reasons),
+        answers=sum(one.length + one.stop + one.other for one in reasons) + untold,
         by_length=sum(one.length for one in reasons),
         truncated=any(TRUNCATED in (row.reasons or ()) for row in rows),
     )

@@ -36,6 +36,8 @@ def worked(target: str, index: int = 0, **changes: Any) -> PointStatus:
         ({"finishReasons": {"stop": 400}, "outputTokensMean": 62.1}, []),
         ({"finishReasons": {"stop": 400}, "outputTokensMean": 62.0}, ["OutputLengthsDiffer"]),
         ({"finishReasons": None, "outputTokensMean": None}, ["NoAnswers"]),
+        ({"finishReasons": None, "generator": "guidellm"}, []),
+        ({"finishReasons": None, "generator": "guidellm", "outputTokensMean": 62.0}, ["OutputLengthsDiffer"]),
         ({"reasons": ["PromptTruncated"], "validity": "Limited"}, ["PromptTruncated"]),
         (
             {"promptTokensMean": 90.0, "finishReasons": {"stop": 9}, "outputTokensMean": 9.0},
