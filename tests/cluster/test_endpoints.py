@@ -119,10 +119,13 @@ def test_a_run_in_a_namespace_that_denies_by_default(namespace: Namespace) -> No
     they are taken, select the pods that they are meant for, and hinder nothing."""
     mine = list(yaml.safe_load_all(POLICIES.read_text()))
     namespace.apply(*mine)
-    namespace.apply(benchmark("run", levels=[1], seconds=5))
-    load, engine = namespace.a_pod("load"), namespace.a_pod("engine")
-    for policy, pod in (("load-pods", load), ("engines", engine)):
-        wanted = next(p for p in mine if p["metadata"]["name"] == policy)["spec"]["podSelector"]["matchLabels"]
-        labels = ",".join(f"{key}={value}" for key, value in wanted.items())
-        assert pod in namespace.kubectl("get", "pods", f"--selector={labels}", "--output=name")
-    assert outcome(namespace.wait_finished("run")) == SUCCESS
+
+    def look(run: str) -> dict[str, Any]:
+        load, engine = namespace.a_pod("load"), namespace.a_pod("engine")
+        for policy, pod in (("load-pods", load), ("engines", engine)):
+            wanted = next(p for p in mine if p["metadata"]["name"] == policy)["spec"]["podSelector"]["matchLabels"]
+            labels = ",".join(f"{key}={value}" for key, value in wanted.items())
+            assert pod in namespace.kubectl("get", "pods", f"--selector={labels}", "--output=name")
+        return namespace.wait_finished(run)
+
+    assert outcome(namespace.measure(benchmark("run", levels=[1], seconds=5), wait=look)) == SUCCESS

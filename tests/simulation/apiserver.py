@@ -45,6 +45,8 @@ class VirtualCluster:
         self.calls = 0
         self.before: list[CallHook] = []
         self.after: list[CallHook] = []
+        self.mutating: list[Callable[[str, Obj], None]] = []
+        """Admission webhooks: they change what is created."""
         self.wrote_status: list[Callable[[Obj, Obj], None]] = []
         """Told with the run before and after each status PUT."""
         self.latency = LATENCY
@@ -121,6 +123,8 @@ class VirtualCluster:
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = f"{meta['generateName']}{self.calls:05d}"
         call = self._begin("create", kind, meta.get("name", ""), body)
+        for webhook in self.mutating:
+            webhook(kind, body)
         try:
             admit(kind, namespace, body)
             if self.store.find(kind, namespace, meta["name"]) is not None:

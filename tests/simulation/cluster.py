@@ -15,6 +15,7 @@ from tests.simulation.apiserver import RUN_STATUS_AT_FIRST, VirtualCluster
 from tests.simulation.controllers import INDEX, GarbageCollector, JobController
 from tests.simulation.eventlog import EventLog
 from tests.simulation.kubelet import Kubelets, Life
+from tests.simulation.kueue import Kueue
 from tests.simulation.nodes import Nodes
 from tests.simulation.programs import loadpod
 from tests.simulation.programs.engine import EngineBehaviour, Server, run_engine
@@ -60,6 +61,8 @@ class Cluster:
         self.garbage = GarbageCollector(self.store, self.random)
         self.nodes = Nodes(self.store, self.kubelets, self.around, self.random)
         self.api = VirtualCluster(self.store, self.transcript, self._read_log)
+        self.kueue = Kueue(self.store, self.random)
+        self.api.mutating.append(self.kueue.mutate)
         self.engines: dict[str, EngineBehaviour] = {}
         """By target."""
         self.loads: dict[str, LoadBehaviour] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from enginebench.workflow.kueue import QUEUE
 from tests.simulation.programs.engine import EngineBehaviour, Server
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Scenario:
     """What can be downloaded."""
     start_seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each target's engine takes to answer."""
+    queue: str = ""
+    """Of Kueue, by the run's label."""
     after_the_end: str = ""
     """What the user does to the finished run: "", "ttl", "suspend", "delete"."""
 
@@ -119,7 +122,7 @@ class Scenario:
         return {
             "apiVersion": "enginebench.dev/v1alpha1",
             "kind": "BenchmarkRun",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": {QUEUE: self.queue} if self.queue else {}},
             "spec": copy.deepcopy(self.spec),
         }
 
@@ -217,6 +220,7 @@ def calm(seed: int, random: Random) -> Scenario:
         claims=(CLAIM, DATASET),
         files=FILES,
         urls=URLS,
+        queue=_queue(seed),
         start_seconds={target["name"]: random.uniform(1.0, 40.0) for target in targets},
         after_the_end=random.choice(("", "", "ttl", "suspend", "delete")),
     )
@@ -283,6 +287,11 @@ def _load(seed: int, levels: list[int], *, repeated: bool) -> Obj:
     if random.random() < 0.2:
         return {"throughput": {"maxConcurrency": 64}}
     return {"requestRate": {"rates": [f"{level / 2:g}" for level in levels], "arrival": random.choice(ARRIVALS)}}
+
+
+def _queue(seed: int) -> str:
+    random = Random(f"queue {seed}")  # noqa: S311 - reproducible on purpose
+    return "gpu-queue" if random.random() < 0.2 else ""
 
 
 def _refer(seed: int, targets: list[Obj]) -> None:

@@ -8,7 +8,16 @@ from typing import Any, Literal, Protocol
 
 Obj = dict[str, Any]
 Kind = Literal[
-    "BenchmarkRun", "Pod", "Job", "Service", "ConfigMap", "Event", "Node", "EndpointSlice", "InferenceService"
+    "BenchmarkRun",
+    "Pod",
+    "Job",
+    "Service",
+    "ConfigMap",
+    "Event",
+    "Node",
+    "EndpointSlice",
+    "InferenceService",
+    "Workload",
 ]
 
 

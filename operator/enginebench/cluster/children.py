@@ -39,6 +39,7 @@ def child(seen: Observed, create: Create, platform: Platform) -> Obj:
         case Role.ENGINE:
             assert target is not None  # only targets have engines
             body = engine_pod(seen.spec, target, platform, node=create.node, gpu_product=create.gpu_product)
+            body["metadata"]["labels"] = {**seen.queue_labels, **body["metadata"]["labels"]}
         case Role.SERVICE:
             assert target is not None
             body = _service(seen, create, target)

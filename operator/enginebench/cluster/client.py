@@ -41,6 +41,8 @@ class _Resource:
     plural: str
     namespaced: bool = True
     metadata_only: bool = False
+    older: str = ""
+    """The prefix of another version, which older servers have; what is read of both is the same."""
 
 
 _RESOURCES: dict[Kind, _Resource] = {
@@ -53,6 +55,7 @@ _RESOURCES: dict[Kind, _Resource] = {
     "Node": _Resource("/api/v1", "nodes", namespaced=False),
     "EndpointSlice": _Resource("/apis/discovery.k8s.io/v1", "endpointslices"),
     "InferenceService": _Resource("/apis/serving.kserve.io/v1beta1", "inferenceservices"),
+    "Workload": _Resource("/apis/kueue.x-k8s.io/v1beta2", "workloads", older="/apis/kueue.x-k8s.io/v1beta1"),
 }
 
 
@@ -101,8 +104,16 @@ class Client:
     async def list(self, kind: Kind, namespace: str, *, labels: str = "", fields: str = "") -> list[Obj]:
         """Objects by selector, of all namespaces where `namespace` is empty."""
         query = [(key, text) for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text]
-        accept = METADATA_LIST if _RESOURCES[kind].metadata_only else JSON
-        answer = await self._json("GET", _path(kind, namespace), query=query, accept=accept)
+        resource = _RESOURCES[kind]
+        accept = METADATA_LIST if resource.metadata_only else JSON
+        path = _path(kind, namespace)
+        try:
+            answer = await self._json("GET", path, query=query, accept=accept)
+        except ApiError as error:
+            if error.status != NOT_FOUND or not resource.older:
+                raise
+            path = path.replace(resource.prefix, resource.older, 1)
+            answer = await self._json("GET", path, query=query, accept=accept)
         return list(answer.get("items") or ())
 
     async def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:

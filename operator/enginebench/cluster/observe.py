@@ -18,6 +18,7 @@ from enginebench.cluster.views import NOTHING, Look
 from enginebench.engines.base import Fact
 from enginebench.engines.errors import errors_in
 from enginebench.engines.registry import engine_of
+from enginebench.workflow.kueue import COPIED, JOB_UID
 from enginebench.workflow.observed import (
     Child,
     Heard,
@@ -37,7 +38,7 @@ NODE_FRESH = timedelta(seconds=10)
 FACTS_BYTES = 1024 * 1024
 """Of an engine's log; what is in force stands near its beginning."""
 FACTS_TRIES = 5
-FORBIDDEN, TOO_OLD = 403, datetime.min.replace(tzinfo=UTC)
+FORBIDDEN, NOT_FOUND, TOO_OLD = 403, 404, datetime.min.replace(tzinfo=UTC)
 
 Key = tuple[str, str]
 """(namespace, name) of a run."""
@@ -97,6 +98,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         engine_facts=await _facts(api, namespace, known, pods, heard),
         nodes=await _nodes(api, memory, pods, now),
         references=await _references(api, namespace, known, children),
+        queue_labels={key: text for key, text in (metadata.get("labels") or {}).items() if key in COPIED},
         name_conflicts=tuple(sorted(known.conflicts)),
         created_errors=dict(known.refusals),
     )
@@ -160,6 +162,8 @@ async def _looks(api: KubeApi, key: Key, run_uid: str, known: RunMemory) -> list
 
 async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: datetime) -> PodView:
     """With the Warning Events of a pod that does not get going."""
+    if pod.gated and pod.managed:
+        return replace(pod, queued=await _queued(api, namespace, pod.uid))
     starting = pod.scheduled_at is not None and pod.started_at is None and pod.terminated is None and not pod.over
     if not starting or now - (pod.scheduled_at or now) < STUCK:
         return pod
@@ -178,6 +182,17 @@ async def _with_errors(api: KubeApi, namespace: str, pod: PodView, known: RunMem
             return pod
         known.errors[pod.uid] = errors_in(log)
     return replace(pod, errors=known.errors[pod.uid])
+
+
+async def _queued(api: KubeApi, namespace: str, pod_uid: str) -> str:
+    """Why Kueue has not admitted the pod yet; empty where that may not be read."""
+    try:
+        found = await api.list("Workload", namespace, labels=f"{JOB_UID}={pod_uid}")
+    except ApiError as error:
+        if error.status not in (FORBIDDEN, NOT_FOUND):
+            raise
+        return ""
+    return next(filter(None, map(views.workload, found)), "")
 
 
 async def _with_trouble(

@@ -7,6 +7,7 @@ from datetime import datetime
 from enginebench.cluster import labels
 from enginebench.cluster.api import Kind, Obj
 from enginebench.engines.base import ENGINE_CONTAINER
+from enginebench.workflow.kueue import MANAGED, QUEUE, TERMINATED
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, NodeView, PodView, Role, Terminated, Trouble, Waiting
 
@@ -20,6 +21,8 @@ class Look:
 
 
 NOTHING = Look()
+MOST_WORDS = 400
+"""Of a Workload's message: it may tell of every flavor."""
 
 
 def look(kind: Kind, obj: Obj, run: str, run_uid: str) -> Look:
@@ -68,8 +71,11 @@ def child(obj: Obj, kind: Role) -> Child:
         uid=metadata["uid"],
         target=marks.get(labels.TARGET, ""),
         attempt=_number(marks.get(labels.ATTEMPT)),
-        created=_created(obj),
+        created=time((obj.get("status") or {}).get("startTime")) or _created(obj)
+        if kind is Role.LOAD
+        else _created(obj),
         deleting=time(metadata.get("deletionTimestamp")),
+        suspended=kind is Role.LOAD and _suspended(obj),
         point=int(point) if point.isdigit() else None,
         failed=_job_end(obj) if kind is Role.LOAD else "",
     )
@@ -86,7 +92,6 @@ def pod(obj: Obj, kind: Role) -> PodView:
     state = state_of.get("state") or {}
     waiting, running, ended = state.get("waiting"), state.get("running"), state.get("terminated")
     scheduled = _condition(status, "PodScheduled")
-    disrupted = _condition(status, "DisruptionTarget")
     return PodView(
         role=kind,
         name=metadata["name"],
@@ -98,7 +103,9 @@ def pod(obj: Obj, kind: Role) -> PodView:
         deleting=time(metadata.get("deletionTimestamp")),
         phase=status.get("phase") or "Pending",
         node=spec.get("nodeName") or "",
-        gated=bool(spec.get("schedulingGates")),
+        gates=tuple(gate.get("name") or "" for gate in spec.get("schedulingGates") or ()),
+        queue=marks.get(QUEUE, ""),
+        managed=marks.get(MANAGED) == "true",
         scheduled_at=time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         unschedulable=scheduled.get("message") or "" if scheduled.get("reason") == "Unschedulable" else "",
         started_at=time((running or ended or {}).get("startedAt")),
@@ -107,7 +114,7 @@ def pod(obj: Obj, kind: Role) -> PodView:
         restarts=state_of.get("restartCount") or 0,
         image=container.get("image") or "",
         image_id=state_of.get("imageID") or "",
-        disrupted=disrupted.get("reason") or "" if disrupted.get("status") == "True" else "",
+        disrupted=_disrupted(status),
         reason=status.get("reason") or "",
         message=status.get("message") or "",
     )
@@ -158,6 +165,32 @@ def _named(items: Sequence[Obj] | None, name: str) -> Obj:
 
 def _condition(status: Obj, kind: str) -> Obj:
     return next((c for c in status.get("conditions") or () if c.get("type") == kind), {})
+
+
+def _disrupted(status: Obj) -> str:
+    """Why the pod is taken away. Kueue's own condition has a message that says more than its reason."""
+    if (found := _condition(status, "DisruptionTarget")).get("status") == "True":
+        return found.get("reason") or ""
+    found = _condition(status, TERMINATED)
+    if found.get("status") != "True":
+        return ""
+    return ": ".join(part for part in (found.get("reason"), found.get("message")) if part) or TERMINATED
+
+
+def workload(obj: Obj) -> str:
+    """Why a Workload of Kueue is not admitted yet, in its own words; empty where it says nothing."""
+    status = obj.get("status") or {}
+    for kind in ("QuotaReserved", "Admitted"):
+        found = _condition(status, kind)
+        if found.get("status") == "False":
+            return ": ".join(part for part in (found.get("reason"), found.get("message")) if part)[:MOST_WORDS]
+    return ""
+
+
+def _suspended(job: Obj) -> bool:
+    """A Job that was resumed has no start time before its condition follows."""
+    asked = bool((job.get("spec") or {}).get("suspend"))
+    return asked or _condition(job.get("status") or {}, "Suspended").get("status") == "True"
 
 
 def _job_end(job: Obj) -> str:

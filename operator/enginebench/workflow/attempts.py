@@ -171,7 +171,9 @@ def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
 
 def _creation_refused(seen: Observed, target: TargetView, now: datetime) -> Problem | None:
     attempt = target.attempt
-    if attempt is None or attempt.start_time is None or now - attempt.start_time < REFUSAL_GRACE:
+    if attempt is None or attempt.start_time is None:
+        return None
+    if now - max(attempt.start_time, target.active_since or attempt.start_time) < REFUSAL_GRACE:
         return None
     for role, kind in KIND_OF.items():
         if said := seen.created_errors.get((target.name, attempt.number, role.value)):

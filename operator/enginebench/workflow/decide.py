@@ -111,8 +111,11 @@ def _why_stop(
 
 
 def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
-    """The deadline's clock stands still while the run is suspended or its engine waits for admission."""
-    return not spec.suspend and not any(pod.gated for pod in seen.pods if pod.role is Role.ENGINE)
+    """The deadline's clock stands still while the run is suspended, or its engine waits for admission, or a load pod
+    for which no engine waits."""
+    alone = {RUN, *(target.name for target in spec.targets if target.endpoint is not None)}
+    gated = any(pod.gated for pod in seen.pods if pod.role is Role.ENGINE or pod.target in alone)
+    return not spec.suspend and not gated and not any(job.suspended for job in seen.children if job.target in alone)
 
 
 def _current(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> int | None:
@@ -137,9 +140,9 @@ def _doing(targets: Sequence[TargetStatus], place: int | None, dataset: DatasetS
 
 
 def _waiting(drafts: Sequence[Draft]) -> bool:
-    """The open attempt's engine has no node yet."""
+    """The open attempt's engine, or an endpoint's load pod, has no node yet."""
     for d in drafts:
-        pod = d.view.engine
+        pod = d.view.engine if d.view.has_engine else d.view.load
         if d.open and pod is not None and pod.scheduled_at is None and not pod.over:
             return pod.gated or bool(pod.unschedulable)
     return False

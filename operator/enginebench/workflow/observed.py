@@ -62,6 +62,8 @@ class Child:
     failed: str = ""
     """LOAD: why the Job says that it failed (its Failed condition, "reason: message"); a Job whose pod was
     deleted under it says so too, and then has no pod in `pods`."""
+    suspended: bool = False
+    """LOAD: by whoever queues Jobs; the operator never suspends one."""
     trouble: str = ""
     """LOAD: the last Warning Event on a Job that lacks a pod (quota, admission)."""
 
@@ -110,8 +112,14 @@ class PodView:
     phase: str = "Pending"
     """Pending | Running | Succeeded | Failed | Unknown"""
     node: str = ""
-    gated: bool = False
-    """Has scheduling gates: no deadline runs."""
+    gates: tuple[str, ...] = ()
+    """Names of its scheduling gates: as long as there are any, no deadline runs."""
+    queue: str = ""
+    """Kueue's queue that its label asks for."""
+    managed: bool = False
+    """Kueue has taken charge of it."""
+    queued: str = ""
+    """Why Kueue has not admitted it yet, by its Workload."""
     scheduled_at: datetime | None = None
     unschedulable: str = ""
     """The scheduler's own sentence, where it could not place the pod."""
@@ -123,7 +131,8 @@ class PodView:
     image: str = ""
     image_id: str = ""
     disrupted: str = ""
-    """Reason of a DisruptionTarget condition: eviction, preemption, taint; the pod is not to blame."""
+    """Why it is taken away, by its condition DisruptionTarget (eviction, preemption, taint) or Kueue's
+    TerminationTarget; the pod is not to blame."""
     reason: str = ""
     """status.reason of a pod that failed as a whole: Evicted, NodeLost, UnexpectedAdmissionError, …"""
     message: str = ""
@@ -131,6 +140,11 @@ class PodView:
     errors: tuple[str, ...] = ()
     """ENGINE, ended by itself with an error: the errors in its log, in their order. `terminated.message` is only its
     last 2 KiB, and what failed first stands before."""
+
+    @property
+    def gated(self) -> bool:
+        """It may not be scheduled yet."""
+        return bool(self.gates)
 
     @property
     def over(self) -> bool:
@@ -255,6 +269,8 @@ class Observed:
     """The nodes of the engine pods, where nodes may be read."""
     references: Mapping[str, Reference] = field(default_factory=dict)
     """By target, of those that wait for what they refer to."""
+    queue_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the run that ask for a queue; its engines' pods get them."""
     name_conflicts: tuple[str, ...] = ()
     """`Kind/name` of objects that stand where a child should, and are not ours."""
     created_errors: Mapping[tuple[str, int, str], str] = field(default_factory=dict)

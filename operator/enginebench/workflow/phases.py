@@ -1,5 +1,6 @@
 """What a target is doing, in one word and one sentence, read off its children. Nothing is decided from it."""
 
+from enginebench.workflow.kueue import waits
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.target import TargetView
 
@@ -34,7 +35,7 @@ def _before_it_runs(pod: PodView | None) -> Phase | None:
     if pod is None:
         return "Scheduling", "creating the engine's pod"
     if pod.gated:
-        return "Queued", f"pod {pod.name} waits to be admitted"
+        return "Queued", waits(pod)
     if pod.scheduled_at is None:
         said = f": {pod.unschedulable}" if pod.unschedulable else ""
         return "Scheduling", f"pod {pod.name} waits for a node{said}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STATES = ("created", "bound", "running", "running", "running")
 LATEST = 90.0
-FINALIZER = "kueue.x-k8s.io/managed"
+FINALIZER = "example.com/accounting"
 AFTER_KILL = frozenset({"EngineExited", "OutOfMemory", "GPUOutOfMemory"})
 UNLOADED = frozenset({"EveryRequestFailed", "NoUsablePoint"})
 """A dead engine may show in the points first."""
@@ -160,15 +160,61 @@ class PodGated(PodFault):
         if pod.node or not world.alive(pod):
             return
         world.strike(f"PodGated {pod.name}")
-        pod.obj["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
+        pod.obj["spec"].setdefault("schedulingGates", []).append({"name": "example.com/approval"})
         world.store.touch(pod)
 
         def open_gate() -> None:
             if world.alive(pod):
-                pod.obj["spec"].pop("schedulingGates", None)
+                gates = pod.obj["spec"].get("schedulingGates") or []
+                pod.obj["spec"]["schedulingGates"] = [gate for gate in gates if gate["name"] != "example.com/approval"]
                 world.store.touch(pod)
 
         world.timeline.after(1200.0, open_gate)
+
+
+@dataclass(frozen=True)
+class QueueLong(Fault):
+    """Kueue lets a pod wait for hours: no deadline may run meanwhile."""
+
+    weight = 2.0
+    disrupts = False
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:  # Fault's signature
+        return cls() if scenario.queue and scenario.engines else None
+
+    def arm(self, world: "World") -> None:
+        world.cluster.kueue.longest = 5000.0
+
+
+class QueueEvicts(PodFault):
+    """Kueue preempts a pod that it has admitted: the target queues anew."""
+
+    weight = 4.0
+    roles = ("engine",)
+    states = ("bound", "running")
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        return super().draw(random, scenario) if scenario.queue else None
+
+    def happen(self, pod: Item, world: "World") -> None:
+        if not pod.deleting:
+            world.cluster.kueue.evict(pod)
+
+
+@dataclass(frozen=True)
+class QueueIgnored(Fault):
+    """Kueue's integration `pod` is not enabled: nobody looks at the label."""
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:  # Fault's signature
+        return cls() if scenario.queue and scenario.engines else None
+
+    def arm(self, world: "World") -> None:
+        world.cluster.kueue.takes_pods = False
+        for target in world.scenario.engines:
+            world.doom(target, "KueuePodIntegrationDisabled")
 
 
 class PodKeptByFinalizer(PodFault):

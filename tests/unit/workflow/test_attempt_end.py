@@ -19,7 +19,7 @@ DOWNLOADING = heard(verified=False, progress=Progress(stage="DownloadingModel", 
 WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serves other"), ended=True)
 TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
 TALKING = heard(heard_at=at(985), milestone_at=at(10))
-GATED = load(gated=True, phase="Pending", scheduled_at=None, started_at=None, node="")
+GATED = load(gates=("kueue.x-k8s.io/admission",), phase="Pending", scheduled_at=None, started_at=None, node="")
 GONE = {"load": None, "load_job": None}
 
 

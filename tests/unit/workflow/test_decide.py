@@ -209,7 +209,13 @@ def test_the_deadline_does_not_tick_while_suspended() -> None:
 def test_the_deadline_waits_for_an_engine_to_be_admitted_but_not_for_a_load_pod() -> None:
     """Else a load pod that nobody admits would keep an engine, and its GPU, for ever."""
     limits = spec(activeDeadlineSeconds=60)
-    waiting: dict[str, Any] = {"gated": True, "phase": "Pending", "node": "", "scheduled_at": None, "started_at": None}
+    waiting: dict[str, Any] = {
+        "gates": ("kueue.x-k8s.io/admission",),
+        "phase": "Pending",
+        "node": "",
+        "scheduled_at": None,
+        "started_at": None,
+    }
     seen = running(spec=limits)
     queued, _ = step(replace(seen, pods=(engine(**waiting), load(**waiting))), 1)
     plan = decide(queued, at(5000))

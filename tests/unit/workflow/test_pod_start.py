@@ -31,7 +31,7 @@ BUSY = mount("Multi-Attach error for volume")
         ({}, 9000, None, ""),
         (UNSCHEDULED, 129, None, ""),
         (UNSCHEDULED, 130, "Unschedulable", "0/2 nodes: Insufficient nvidia.com/gpu."),
-        (UNSCHEDULED | {"gated": True}, 9000, None, ""),
+        (UNSCHEDULED | {"gates": ("kueue.x-k8s.io/admission",)}, 9000, None, ""),
         (NO_CLAIM, 119, None, ""),
         (NO_CLAIM, 120, "VolumeNotFound", "Create the claim"),
         (PENDING, 200, None, ""),

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from enginebench.api.loadplan import Measured
+from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.resolve import stop_when, sweep, topology
 from enginebench.api.v1alpha1 import Attempt
 from enginebench.workflow.attempts import Draft
+from enginebench.workflow.kueue import QUEUE
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Action, Create
 from enginebench.workflow.problem import Problem
@@ -40,7 +42,18 @@ def actions(
             roles: tuple[Role, ...] = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
             if draft.view.load_pods > 1:
                 roles = children.SEVERAL + roles
+            if _queued(seen, draft):
+                roles = tuple(role for role in roles if role is not Role.LOAD)
             yield from children.missing(seen, _wanted(seen, draft, draft.newest, dataset), roles)
+
+
+def _queued(seen: Observed, draft: Draft) -> bool:
+    """Its engine may wait for days: its load pods come when it is admitted."""
+    pod = draft.view.engine if not draft.fresh else None
+    if pod is not None:
+        return pod.gated
+    assert seen.spec is not None  # a target comes from a spec
+    return draft.view.has_engine and QUEUE in {**seen.queue_labels, **resolve_pod(seen.spec, draft.view.spec).labels}
 
 
 def _unknown_where(draft: Draft) -> bool:

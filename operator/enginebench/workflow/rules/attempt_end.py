@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from enginebench.results.stop import ERRORS
+from enginebench.workflow.kueue import queue_ignored
 from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, Problem
@@ -58,10 +59,14 @@ def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
             return None
         return Problem("EngineDeleted", "The engine's pod is gone, and it was not the operator that deleted it.")
     if pod.disrupted:
-        return Problem("EngineEvicted", f"Engine pod {pod.name} was taken from node {pod.node}: {pod.disrupted}.")
+        return Problem("EngineEvicted", f"Engine pod {pod.name} {_taken(pod)}.")
     if pod.deleting is not None:
         return Problem("EngineDeleted", f"Engine pod {pod.name} was deleted, and not by the operator.")
     return None
+
+
+def _taken(pod: PodView) -> str:
+    return f"was taken {f'from node {pod.node}' if pod.node else 'away'}: {pod.disrupted.rstrip('.')}"
 
 
 def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
@@ -133,7 +138,7 @@ def load_taken_away(target: TargetView, now: datetime) -> Problem | None:
     pod, job = target.load, target.load_job
     for one in target.all_load_pods:
         if one.disrupted:
-            return Problem("LoadPodEvicted", f"Load pod {one.name} was taken from node {one.node}: {one.disrupted}.")
+            return Problem("LoadPodEvicted", f"Load pod {one.name} {_taken(one)}.")
     if (dead := next((p for p in target.followers if _died(p, target)), None)) is not None:
         return _follower_died(target, dead, now)
     for one in target.all_load_pods:
@@ -180,7 +185,7 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
         if (problem := stuck(one, now, target.timeouts, active_since=target.active_since)) is not None:
             return _ca_not_found(target, problem) or Problem(problem.reason, f"Load pod: {problem.message}")
         if one.gated:
-            return _gated(target, one, now)
+            return _held_back(target, f"Load pod {one.name}", now)
     heard = target.heard
     if heard.ended or not _caught_up(target, now):
         return None
@@ -203,6 +208,8 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
 def _not_created(target: TargetView, now: datetime) -> Problem | None:
     """The Job cannot create all of its pods."""
     job, there = target.load_job, len(target.all_load_pods)
+    if job is not None and job.suspended:
+        return _held_back(target, f"Job {job.name}, which somebody has suspended,", now)
     if job is None or now - job.created < JOB_GRACE or (target.load is not None and target.verified):
         return None
     if there >= target.load_pods:
@@ -226,14 +233,14 @@ def _ca_not_found(target: TargetView, problem: Problem) -> Problem | None:
     )
 
 
-def _gated(target: TargetView, pod: PodView, now: datetime) -> Problem | None:
+def _held_back(target: TargetView, what: str, now: datetime) -> Problem | None:
     """An engine that runs holds its GPU: it waits for its load pod no longer than for a node."""
     engine, limit = target.engine, target.timeouts.scheduling_seconds
     if engine is None or engine.started_at is None or now - engine.started_at < timedelta(seconds=limit):
         return None
     return Problem(
         "Unschedulable",
-        f"Load pod {pod.name} was not admitted within {limit} s while its engine ran. Admit such pods without a queue, "
+        f"{what} was not admitted within {limit} s while its engine ran. Admit load pods without a queue, "
         "or raise spec.timeouts.schedulingSeconds.",
     )
 
@@ -265,6 +272,7 @@ def _endpoint_not_verified(target: TargetView, pod: PodView, took: timedelta) ->
 
 
 RULES: tuple[Rule, ...] = (
+    queue_ignored,
     engine_exited,
     engine_taken_away,
     load_gave_up,

@@ -90,7 +90,7 @@ def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Pro
             "PrepareFailed",
             f"The pod of Job {job.name}, which reads the data set, is gone: {job.failed}. Run again.",
         )
-    if now - job.created < POD_GRACE:
+    if job.suspended or now - job.created < POD_GRACE:
         return None
     return Problem(
         "LoadPodNotCreated",
