@@ -76,6 +76,20 @@ def test_labels_of_the_user_stand_beside_ours() -> None:
     assert marks["team"] == "a"
 
 
+def test_an_engine_gets_the_queue_of_its_run_and_its_own_before_that() -> None:
+    wanted = {"kueue.x-k8s.io/queue-name": "gpu-queue", "kueue.x-k8s.io/priority-class": "low"}
+    for text, queue in (("", "gpu-queue"), ("engineDefaults: {labels: {kueue.x-k8s.io/queue-name: own}}", "own")):
+        run = replace(seen(text), queue_labels=wanted)
+        bodies = {
+            role: children.child(run, Create(role=role, target="a-sim", attempt=1), PLATFORM)
+            for role in (Role.ENGINE, Role.LOAD)
+        }
+        marks = bodies[Role.ENGINE]["metadata"]["labels"]
+        assert marks["kueue.x-k8s.io/queue-name"] == queue
+        assert marks["kueue.x-k8s.io/priority-class"] == "low"
+        assert "kueue" not in str(bodies[Role.LOAD])
+
+
 def test_service_finds_the_engine_before_it_is_ready() -> None:
     service = made(Role.SERVICE)["spec"]
     engine = made(Role.ENGINE)

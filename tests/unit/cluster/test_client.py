@@ -91,6 +91,21 @@ async def test_list(server: Pair, kind: Any, path: str, metadata_only: bool) -> 
     assert ("PartialObjectMetadataList" in headers["Accept"]) is metadata_only
 
 
+async def test_an_older_server_has_workloads_of_an_older_version(server: Pair) -> None:
+    there, client = server
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "v1beta2" in request.path:
+            return web.Response(status=404, text="404 page not found")
+        return web.json_response({"items": [{"metadata": {"name": "w"}}]})
+
+    there.answer = answer
+    assert await client.list("Workload", "ns", labels="a=b") == [{"metadata": {"name": "w"}}]
+    assert [asked[1].partition("?")[0] for asked in there.asked] == [
+        f"/apis/kueue.x-k8s.io/{version}/namespaces/ns/workloads" for version in ("v1beta2", "v1beta1")
+    ]
+
+
 async def test_list_of_events_of_an_object_and_of_all_namespaces(server: Pair) -> None:
     there, client = server
     there.says(200, {"items": None})

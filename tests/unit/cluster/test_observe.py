@@ -1,6 +1,7 @@
 """What is seen of a run, and what is asked of the API server for it."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -251,3 +252,29 @@ async def test_without_the_right_to_read_nodes_it_goes_without() -> None:
     assert (await look(api, memory=memory)).nodes == {}
     assert (await look(api, memory=memory)).nodes == {}
     assert api.calls.count("get Node gpu-1") == 1
+
+
+async def test_of_the_run_s_labels_those_of_a_queue_are_seen() -> None:
+    labelled = run(labels={"kueue.x-k8s.io/queue-name": "q", "kueue.x-k8s.io/priority-class": "p", "team": "a"})
+    observed = await look(FakeApi(labelled))
+    assert observed.queue_labels == {"kueue.x-k8s.io/queue-name": "q", "kueue.x-k8s.io/priority-class": "p"}
+
+
+def refuse_workloads(error: Exception, _: str, kind: str, __: str) -> Exception | None:
+    return error if kind == "Workload" else None
+
+
+async def test_why_an_engine_is_not_admitted_is_read_from_its_workload() -> None:
+    gated = pod(Role.ENGINE, "e", "phase: Pending", schedulingGates=[{"name": "kueue.x-k8s.io/admission"}])
+    gated["metadata"]["labels"] |= {"kueue.x-k8s.io/queue-name": "q", "kueue.x-k8s.io/managed": "true"}
+    waiting = [{"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": "no quota"}]
+    workload = {
+        "kind": "Workload",
+        "metadata": {"name": "pod-e", "labels": {"kueue.x-k8s.io/job-uid": "uid-of-e"}},
+        "status": {"conditions": waiting},
+    }
+    api = FakeApi(run(), gated, workload)
+    assert (await look(api)).pods[0].queued == "Pending: no quota"
+    for error in (ApiError(403, "", "no"), ApiError(404, "", "no")):
+        api.refuse = partial(refuse_workloads, error)
+        assert (await look(api)).pods[0].queued == ""

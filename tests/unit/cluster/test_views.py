@@ -75,7 +75,64 @@ def test_gated_pod() -> None:
     status = "conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated, message: gated}]"
     view = views.pod(pod(status, schedulingGates=[{"name": "kueue.x-k8s.io/admission"}]), Role.ENGINE)
     assert view.gated
-    assert view.unschedulable == ""
+    assert view.gates == ("kueue.x-k8s.io/admission",)
+    assert (view.unschedulable, view.queue, view.managed) == ("", "", False)
+
+
+def test_pod_in_a_queue() -> None:
+    obj = pod("phase: Pending")
+    obj["metadata"]["labels"] |= {"kueue.x-k8s.io/queue-name": "gpu-queue", "kueue.x-k8s.io/managed": "true"}
+    view = views.pod(obj, Role.ENGINE)
+    assert (view.queue, view.managed) == ("gpu-queue", True)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "want"),
+    [
+        ("", ""),
+        ("{type: DisruptionTarget, status: 'True', reason: PreemptionByScheduler, message: m}", "PreemptionByScheduler"),
+        ("{type: DisruptionTarget, status: 'False', reason: x}", ""),
+        ("{type: TerminationTarget, status: 'True', reason: WorkloadEvicted, message: for another}", "WorkloadEvicted: for another"),
+        ("{type: TerminationTarget, status: 'True'}", "TerminationTarget"),
+        ("{type: TerminationTarget, status: 'False', reason: x}", ""),
+    ],
+)  # fmt: skip
+def test_pod_that_is_taken_away(conditions: str, want: str) -> None:
+    assert views.pod(pod(f"conditions: [{conditions}]"), Role.ENGINE).disrupted == want
+
+
+@pytest.mark.parametrize(
+    ("conditions", "want"),
+    [
+        ("", ""),
+        ("{type: QuotaReserved, status: 'False', reason: Pending, message: no quota}", "Pending: no quota"),
+        (
+            "{type: Admitted, status: 'False', reason: UnsatisfiedChecks, message: m}, {type: QuotaReserved, status: 'True'}",
+            "UnsatisfiedChecks: m",
+        ),
+        ("{type: QuotaReserved, status: 'True', message: m}, {type: Admitted, status: 'True'}", ""),
+    ],
+)
+def test_why_a_workload_waits(conditions: str, want: str) -> None:
+    assert views.workload({"status": yaml.safe_load(f"conditions: [{conditions}]")}) == want
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "want_suspended", "want_created"),
+    [
+        ("{}", "{}", False, 0),
+        ("{suspend: true}", "{}", True, 0),
+        ("{suspend: false}", "{conditions: [{type: Suspended, status: 'True'}]}", True, 0),
+        ("{}", "{startTime: '2026-11-23T12:00:07Z', conditions: [{type: Suspended, status: 'False'}]}", False, 7),
+    ],
+)
+def test_job_that_was_suspended_begins_when_it_is_resumed(
+    spec: str, status: str, want_suspended: bool, want_created: int
+) -> None:
+    job = pod(status)
+    job["spec"] = yaml.safe_load(spec)
+    view = views.child(job, Role.LOAD)
+    assert (view.suspended, view.created) == (want_suspended, at(want_created))
 
 
 @pytest.mark.parametrize(
