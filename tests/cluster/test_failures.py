@@ -27,6 +27,12 @@ from tests.support.runs import benchmark, simulated
 CPU = {"gpu": {"count": 0}}
 
 
+GATED = "huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url http://hub/a/b."
+TRACEBACK = "Traceback (most recent call last):\n" + '  File "vllm/v1/engine/core_client.py", line 1120\n' * 60
+"""Longer than what the kubelet keeps of a log."""
+CORE_FAILED = "RuntimeError: Engine core initialization failed. See root cause above."
+
+
 @dataclass(frozen=True)
 class Failure:
     """A run that must fail, and what its user must read."""
@@ -90,7 +96,13 @@ def failures(operator: str, vllm: str) -> dict[str, Failure]:
             engine(vllm, "--exit-with=ValueError: no config.json in tiny"),
             "EngineExited",
             "exited with code 1",
-            "INFO stand-in for vLLM, model tiny | ValueError: no config.json in tiny",
+            "Its log says: ValueError: no config.json in tiny",
+        ),
+        "model-refused": failure(
+            engine(vllm, f"--exit-with={GATED}\n{TRACEBACK}{CORE_FAILED}"),
+            "ModelAccessDenied",
+            "accept them at the hub",
+            f"Its log says: {GATED} | {CORE_FAILED}",
         ),
         "gpu-out-of-memory": failure(
             engine(vllm, "--exit-with=torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14 GiB"),
