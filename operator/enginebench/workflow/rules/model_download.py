@@ -46,24 +46,24 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"PermissionError at .* when downloading|(Permission denied|Read-only file system).*(/models|huggingface)",
-        "ModelDownloadFailed",
+        "ModelPullFailed",
         "The engine's user may not write to the model cache: correct the volume's owner (fsGroup) or its access mode.",
     ),
     (
         r"ReadTimeout|The read operation timed out|ReadTimeoutError",
-        "ModelDownloadFailed",
+        "ModelPullStalled",
         "The hub stopped sending, and did not go on when it was asked for the rest: look at it and the way to it, and "
         "run again.",
     ),
     (
         r"peer closed connection|RemoteProtocolError|Consistency check failed|IncompleteRead",
-        "ModelDownloadFailed",
+        "ModelPullFailed",
         "The connection to the hub broke, again and again: look at it and the way to it, and run again.",
     ),
     (
         r"ConnectError|ConnectTimeout|ConnectionError|couldn't connect to 'http|trying to locate the files on the Hub|"
         r"Max retries exceeded with url|LocalEntryNotFoundError|specific connection error",
-        "ModelDownloadFailed",
+        "ModelPullFailed",
         "The engine's pod does not reach the hub: check NetworkPolicies, a proxy or HF_ENDPOINT in pod.env, and the "
         "way out of the cluster; or fill the modelCache beforehand.",
     ),
