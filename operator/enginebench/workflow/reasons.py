@@ -27,8 +27,9 @@ THROTTLED_BOUND, STOLEN_BOUND = 0.001, 0.01
 BUSY_PERCENT = 70.0
 """Of a processor may a process of another load generator take: what waits for a loop that is busier waits for longer
 than it takes, and every latency with it."""
-WAIT_MILLISECONDS, WAIT_SHARE = 0.5, 0.01
-"""Of the median TTFT may be the mean wait of its processes for a processor: the greater of the two."""
+WAIT_MILLISECONDS, WAIT_SHARE = 0.2, 0.002
+"""Of the median TTFT may be the mean wait of its processes for a processor: the greater of the two. Between a request
+and its first token they are woken some five times."""
 CONCURRENCY_SHARE = 0.95
 """Of the users must be in flight, on the average: what is missing is time between an answer and the next request."""
 CLOCK_SECONDS, CLOCK_SHARE = 0.1, 0.01

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,19 +13,27 @@ from enginebench.loadgen.guidellm.remote import Agent
 
 
 @asynccontextmanager
-async def agent_with(folder: Path, program: str | None = None, version: str = "0.8.1") -> AsyncIterator[Path]:
+async def agent_with(
+    folder: Path, program: str | None = None, version: str = "0.8.1", variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Path]:
     """The folder that it shares with us. `program`: the Python text that stands for GuideLLM in this test, installed
-    under `version`; None: what is installed for `python` on the PATH."""
+    under `version`; None: the real one, which is found with `variables`."""
     programs = folder / "bin"
     programs.mkdir()
     if program is not None:
         info = folder / "site" / f"guidellm-{version}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: guidellm\nVersion: {version}\n")
-        stand_in = programs / "guidellm"
-        stand_in.write_text(f"#!{sys.executable}\n{program}")
-        stand_in.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder / "site")}
+        variables = {"PYTHONPATH": str(folder / "site")}
+    text = (
+        f"#!{sys.executable}\n{program}"
+        if program is not None
+        else f'#!/bin/sh\nexec {sys.executable} -m guidellm "$@"\n'
+    )
+    command = programs / "guidellm"
+    command.write_text(text)
+    command.chmod(0o755)
+    environment = {**os.environ, **(variables or {}), "PATH": f"{programs}:{os.environ['PATH']}"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, agent.__file__, str(folder / AGENT_SOCKET), env=environment
     )
