@@ -1,5 +1,6 @@
 """The fuzzer's inputs: bytes that stand for a route, an answer and where it is cut; good ones, and mutations of them."""
 
+import re
 from collections.abc import Iterator
 from random import Random
 
@@ -46,6 +47,11 @@ def cuts(whole: bytes, seed: int) -> list[bytes]:
     random = Random(seed)  # noqa: S311  # no secret
     places = sorted(random.sample(range(1, len(whole)), min(len(whole) - 1, random.randrange(12)))) if whole else []
     return [piece for a, b in zip([0, *places], [*places, len(whole)], strict=True) if (piece := whole[a:b])]
+
+
+def as_written(whole: bytes) -> list[bytes]:
+    """The bytes in pieces as a server writes them that sends each event as a chunk of its own."""
+    return [piece for piece in re.split(rb"(?<=\n\r\n)", whole) if piece]
 
 
 def seeds() -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from enginebench.results.record import RequestRecord
 from tests.fuzz import domain
-from tests.fuzz.inputs import HEADER_BYTES, cuts, response_of
+from tests.fuzz.inputs import HEADER_BYTES, as_written, cuts, response_of
 from tests.support import plainreader
 from tests.unit.loadgen.wire import Wire
 
@@ -21,6 +21,7 @@ def check(data: bytes) -> None:
     api, response = response_of(data)
     whole = told(api, [response] if response else [])  # a socket gives no empty piece
     assert told(api, cuts(response, data[1])) == whole, "cut by the seed, it is told otherwise"
+    assert told(api, as_written(response)) == whole, "cut as a server writes, it is told otherwise"
     assert told(api, [response[at : at + 1] for at in range(len(response))]) == whole, "cut at every byte, otherwise"
     wanted = agreed(api, response)
     if wanted is None or not response:

@@ -47,6 +47,7 @@ class Bodies:
         self._cached = 0
         self._salted = plan.prompt_reuse != "AsIs"
         self._prefix = words(plan.seed, -1, plan.shared_prefix_tokens) if plan.prompt_reuse == "Shared" else ""
+        self._begin, self._begin_of = 0, (-2, -2)  # no point's
         self._sent: set[int] = set()
         self._alike = [] if self._salted else _first_alike(rows)
         self.asked = 0
@@ -113,8 +114,9 @@ class Bodies:
 
     def _row_of(self, point: PointPlan, number: int) -> int:
         # Every point begins elsewhere in the order, wherever it stands in a plan that was cut by a suspension.
-        begin = _hash(f"{self._plan.seed}/{point.index}/{point.repeat}")
-        return self._order[(begin + number) % len(self._order)]
+        if (place := (point.index, point.repeat)) != self._begin_of:
+            self._begin_of, self._begin = place, _hash(f"{self._plan.seed}/{point.index}/{point.repeat}")
+        return self._order[(self._begin + number) % len(self._order)]
 
     def _prepared(self, row: int) -> Prepared:
         found = self._cache.get(row)

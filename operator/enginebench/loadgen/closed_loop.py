@@ -53,6 +53,7 @@ class User:
     def __init__(self, loop: ClosedLoop) -> None:
         self.record: RequestRecord | None = None
         """The request in flight."""
+        self.gaps = loop.gaps
         self._load = loop
         self._connection: Connection | None = None
         self._request = b""
@@ -137,10 +138,6 @@ class User:
         return "" if self._connection.ready else "the server closed the connection as soon as it was open"
 
     # Listener of the connection
-
-    def gap(self, nanoseconds: int) -> None:
-        """Between two content events."""
-        self._load.gap(nanoseconds)
 
     def served_by(self, model: str) -> None:
         """The model that a response names."""

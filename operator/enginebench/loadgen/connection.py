@@ -1,7 +1,8 @@
 """One connection to the engine and the request that is on it: the hot path of the load generator.
 
-Everything from the socket to the figures happens in `data_received`: one look at the clock, one pass over the
-bytes, two byte searches an event. No queue, no task, no decoded JSON stands between an event and its time stamp.
+Everything from the socket to the record happens in `data_received`: one look at the clock, then three comparisons
+with the event before, or one pass over the bytes and two searches an event. No queue, no task, no decoded JSON stands
+between an event and its time stamp.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ import msgspec
 
 from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.events import Splitter
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.http import BodySink, Head, ProtocolError, ResponseParser
 from enginebench.loadgen.routes import Route, error_text
+from enginebench.loadgen.usual import NOTHING, learned
 from enginebench.results.record import RequestRecord
 
 CONNECT_SECONDS = 10.0
@@ -30,6 +33,9 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _HTTP_OK = 200
 _QUOTE = b'"'
+_QUOTE_CODE = ord(_QUOTE)
+_LESSON_EVENTS = 16
+_FREE_LESSONS = 4
 
 
 class SocketAddress(NamedTuple):
@@ -46,8 +52,9 @@ class SocketAddress(NamedTuple):
 class Listener(Protocol):
     """Who is told what happens on a connection. Called from within the event loop's read; must be quick."""
 
-    def gap(self, nanoseconds: int, /) -> None:
-        """Between two content events of one request."""
+    @property
+    def gaps(self) -> Gaps:
+        """Where the time between two content events of one request is noted; always the same."""
 
     def served_by(self, model: str) -> None:
         """The model that a response names."""
@@ -63,13 +70,14 @@ class Connection(asyncio.Protocol):
     """A kept HTTP/1.1 connection that carries one request at a time."""
 
     __slots__ = (
-        "_answered", "_content", "_error", "_error_body", "_event", "_finish_reason", "_listener", "_now", "_parser",
-        "_record", "_route", "_splitter", "_status", "_transport", "_unfinished",
+        "_answered", "_content", "_error", "_error_body", "_finish_reason", "_gaps", "_lessons", "_listener", "_now",
+        "_parser", "_record", "_route", "_splitter", "_status", "_transport", "_unfinished", "_usual",
     )  # fmt: skip
 
     def __init__(self, route: Route, listener: Listener) -> None:
         self._route = route
         self._listener = listener
+        self._gaps = listener.gaps
         self._transport: asyncio.Transport | None = None
         self._parser = ResponseParser(self._head, self._response_ended)
         self._splitter: Splitter = route.splitter(self._on_event)
@@ -83,6 +91,9 @@ class Connection(asyncio.Protocol):
         self._error = ""
         self._error_body = b""
         self._finish_reason = ""
+        self._usual = NOTHING
+        """What the next read is when it is one more event like the last; `NOTHING` in the middle of anything."""
+        self._lessons = 0
 
     @property
     def ready(self) -> bool:
@@ -120,15 +131,45 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by descent
 
     def data_received(self, data: bytes) -> None:
-        self._now = monotonic_ns()
-        if self._record is None:
+        now = monotonic_ns()
+        usual = self._usual
+        head = usual[len(data)]
+        if (
+            head is not None
+            and data[: len(head)] == head  # a slice costs less than `startswith`
+            and data[len(head)] != _QUOTE_CODE
+            and data[data.find(b"\n", len(head)) - usual.before :] == usual.ending
+        ):
+            record = self._record
+            assert record is not None
+            note = self._gaps.note  # called by a name, as Python's fast path for calls wants it
+            note(now - record.last)
+            record.last = now
+            record.events += 1
+            return
+        self._read(data, now)
+
+    def _read(self, data: bytes, now: int) -> None:
+        """A read that is not the usual one."""
+        self._now = now
+        record = self._record
+        if record is None:
             self._drop("the server sent something that was not asked for")
             return
-        self._answered = True
+        usual, self._usual = self._usual, NOTHING
+        events, self._answered = record.events, True
         try:
             self._parser.feed(data)
         except ProtocolError as error:
             self._drop(str(error))
+            return
+        if self._record is record and record.first_output and self._parser.between_chunks and self._splitter.between:
+            self._usual = usual
+            # A lesson costs as much as an event: what has no usual form is not to pay for it again and again.
+            if record.events == events + 1 and self._lessons * _LESSON_EVENTS < events + _FREE_LESSONS * _LESSON_EVENTS:
+                self._lessons += 1
+                found = learned(data, self._content, self._unfinished)
+                self._usual = usual if found is None else found
 
     def eof_received(self) -> bool:
         self._now = monotonic_ns()
@@ -163,24 +204,15 @@ class Connection(asyncio.Protocol):
             return
         record = self._record
         assert record is not None
-        if record.first_output:  # all but the first: `_output_event`, written out to save two calls an event
-            now = self._now
-            self._listener.gap(now - record.last)
-            record.last = now
-            record.events += 1
-        else:
-            self._output_event(record)
-
-    def _output_event(self, record: RequestRecord) -> None:
         record.first_output = record.first_output or self._now
-        self._content_event(record, self._now)
+        self._content_event(record)
 
-    def _content_event(self, record: RequestRecord, now: int) -> None:
+    def _content_event(self, record: RequestRecord) -> None:
         if record.events:
-            self._listener.gap(now - record.last)
+            self._gaps.note(self._now - record.last)
         else:
-            record.first = now
-        record.last = now
+            record.first = self._now
+        record.last = self._now
         record.events += 1
 
     def _unusual_event(self, event: bytes) -> None:
@@ -200,9 +232,9 @@ class Connection(asyncio.Protocol):
         if meaning.model:
             self._listener.served_by(meaning.model)
         if meaning.output:
-            self._output_event(record)
-        elif meaning.reasoning:
-            self._content_event(record, self._now)
+            record.first_output = record.first_output or self._now
+        if meaning.output or meaning.reasoning:
+            self._content_event(record)
         if meaning.finish_reason:
             self._finish_reason = sys.intern(meaning.finish_reason[:MAX_WORD])  # one string for all records
         if meaning.output_tokens is not None:
@@ -253,6 +285,8 @@ class Connection(asyncio.Protocol):
         self._listener.ended(self, record)
 
     def _clear(self) -> None:
+        self._usual = NOTHING
+        self._lessons = 0
         self._answered = False
         self._status = 0
         self._error = ""

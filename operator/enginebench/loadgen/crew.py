@@ -38,7 +38,7 @@ from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.load import Load
 from enginebench.loadgen.shard import Shard
 from enginebench.results import shares
-from enginebench.results.record import RequestRecord
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen
 
 PINGS, PING_PAUSE = 20, 0.005
@@ -243,7 +243,7 @@ class SharedLoad:
         return self._own.progress + sum(remote.progress for remote in self._remotes)
 
     @property
-    def records(self) -> Sequence[RequestRecord]:
+    def records(self) -> Records:
         """The leader's share of them."""
         return self._own.records
 

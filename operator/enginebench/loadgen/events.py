@@ -15,6 +15,10 @@ EventSink = Callable[[bytes], None]
 class Splitter(Protocol):
     """What cuts a body into events."""
 
+    @property
+    def between(self) -> bool:
+        """It holds no part of an event."""
+
     def feed(self, piece: bytes) -> None: ...
     def finish(self) -> None: ...
 
@@ -26,6 +30,11 @@ class _Lines:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+
+    @property
+    def between(self) -> bool:
+        """No line is begun."""
+        return not self._parts
 
     def cut(self, piece: bytes) -> list[bytes]:
         """The lines that this piece completes, without their ends (LF or CRLF)."""
@@ -57,6 +66,10 @@ class SseSplitter:
         self._event = event
         self._lines = _Lines()
         self._data: list[bytes] = []
+
+    @property
+    def between(self) -> bool:
+        return not self._data and self._lines.between
 
     def feed(self, piece: bytes) -> None:
         """A piece of the body."""
@@ -97,6 +110,10 @@ class NdjsonSplitter:
     def __init__(self, event: EventSink) -> None:
         self._event = event
         self._lines = _Lines()
+
+    @property
+    def between(self) -> bool:
+        return self._lines.between
 
     def feed(self, piece: bytes) -> None:
         """A piece of the body."""

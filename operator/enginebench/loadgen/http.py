@@ -15,6 +15,7 @@ BodySink = Callable[[bytes], None]
 
 _CONTINUE, _OK, _NO_CONTENT, _NOT_MODIFIED = 100, 200, 204, 304
 _HEX = b"0123456789abcdefABCDEF"
+_last_head: tuple[bytes, "Head"] | None = None
 _sizes: dict[bytes, int] = {}
 """Chunk sizes by the line that says them, as far as they were seen; `MAX_SIZES` at most."""
 
@@ -52,6 +53,11 @@ class ResponseParser:
         self.keep_alive = True
         """Whether the last response leaves the connection usable."""
 
+    @property
+    def between_chunks(self) -> bool:
+        """The body is chunked, and the next byte is the first of a chunk size."""
+        return self._state == self._chunk and not self._pending
+
     def feed(self, data: bytes) -> None:
         """What came off the socket. `ProtocolError` where it is no HTTP response; the connection is then lost."""
         if self._pending:
@@ -73,7 +79,7 @@ class ResponseParser:
         end = data.find(b"\r\n\r\n", at)
         if end < 0:
             return self._wait(data, at, MAX_HEAD_BYTES, "response head")
-        head = parse_head(data[at:end])
+        head = _read_head(data[at:end])
         if _CONTINUE <= head.status < _OK:
             return end + 4
         self.keep_alive = head.keep_alive
@@ -191,6 +197,14 @@ def parse_head(text: bytes) -> Head:
     connection = headers.get("connection", "").lower()
     keep_alive = "close" not in connection and (version != "HTTP/1.0" or "keep-alive" in connection)
     return Head(int(status), headers, keep_alive)
+
+
+def _read_head(text: bytes) -> Head:
+    """`parse_head`, which need not be done again for the same text: a server's heads differ by their date."""
+    global _last_head  # noqa: PLW0603  # one for all connections, as with `_sizes`
+    if _last_head is None or _last_head[0] != text:
+        _last_head = text, parse_head(text)
+    return _last_head[1]
 
 
 def _number(text: bytes, base: int, digits: bytes) -> int:

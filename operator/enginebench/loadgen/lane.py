@@ -6,6 +6,7 @@ from typing import Protocol
 
 from enginebench.loadgen.connection import Connection, SocketAddress, connect
 from enginebench.loadgen.errors import in_words
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.routes import Route
 from enginebench.results.record import RequestRecord
 
@@ -15,10 +16,8 @@ class Pool(Protocol):
 
     address: SocketAddress
     route: Route
+    gaps: Gaps
     replayed: int
-
-    def gap(self, nanoseconds: int, /) -> None:
-        """Between two content events."""
 
     def served_by(self, model: str) -> None:
         """The model that a response names."""
@@ -33,11 +32,12 @@ class Pool(Protocol):
 class Lane:
     """It carries one request at a time. A request that is reset before any byte of an answer is sent once more."""
 
-    __slots__ = ("_connection", "_pool", "_replay_task", "_replaying", "_request", "record")
+    __slots__ = ("_connection", "_pool", "_replay_task", "_replaying", "_request", "gaps", "record")
 
     def __init__(self, pool: Pool) -> None:
         self.record: RequestRecord | None = None
         """The request in flight."""
+        self.gaps = pool.gaps
         self._pool = pool
         self._connection: Connection | None = None
         self._request = b""
@@ -72,10 +72,6 @@ class Lane:
         self.record = None
 
     # Listener of the connection
-
-    def gap(self, nanoseconds: int) -> None:
-        """Between two content events."""
-        self._pool.gap(nanoseconds)
 
     def served_by(self, model: str) -> None:
         """The model that a response names."""

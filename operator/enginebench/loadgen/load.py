@@ -13,11 +13,12 @@ from time import monotonic_ns
 from typing import NotRequired, TypedDict
 
 from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.monitor import Monitor
 from enginebench.loadgen.routes import Route
 from enginebench.loadgen.shard import WHOLE, Shard
-from enginebench.results.histogram import Histogram
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen
 from enginebench.results.series import Tick
 
@@ -55,10 +56,9 @@ class Load(ABC):
         `known_tokens`: of the prompt of the request of that number, by the data set."""
         self.address = address
         self.route = route
-        self.gap: Callable[[int], None] = _ignore
-        """Called with every gap between content events; counts them while the window is open."""
-        self.gaps = Histogram()
-        self.records: list[RequestRecord] = []
+        self.gaps = Gaps()
+        """Between content events, while the window is open."""
+        self.records = Records()
         """Finished requests that overlap the window."""
         self.ticks: list[Tick] = []
         """One a second of the window, the last one as it closed."""
@@ -78,6 +78,7 @@ class Load(ABC):
         self._source = source
         self._known_tokens = known_tokens
         self._model_is_wrong = model_is_wrong
+        self._right_model = ""
         self.shard = shard
         self._to_track = None if max_requests is None else shard.of(max_requests)
         self._monitor = Monitor(self.gaps)
@@ -118,7 +119,7 @@ class Load(ABC):
         return Seen(
             window=self.window,
             records=self.records,
-            gaps=self.gaps,
+            gaps=self.gaps.histogram,
             ticks=self.ticks,
             replayed=self.replayed,
             wrong_models=self.wrong_models,
@@ -134,7 +135,7 @@ class Load(ABC):
         self._monitor.start()
         self._open_at = monotonic_ns()
         self._phase, self._number = "window", 0
-        self.gap = self.gaps.record
+        self.gaps.open()
         for record in self._in_flight():
             record.events_in_window = -record.events
 
@@ -145,8 +146,8 @@ class Load(ABC):
         self.tick()
         self._close_at = monotonic_ns()
         self._phase, self._number = "drain", 0
-        self.gap = _ignore
         self._monitor.stop()
+        self.gaps.close()
         for record in self._in_flight():
             record.events_in_window += record.events
         if not self._tracked_open:
@@ -160,11 +161,13 @@ class Load(ABC):
         cut_off, now = self._cancel(), monotonic_ns()
         for record in cut_off:
             record.end = now
-        self.records += [record for record in cut_off if self._overlaps(record)]
+            if self._overlaps(record):
+                self.records.append(record)
 
     def tick(self) -> None:
         """Look at the counters, while the window is open."""
         if self._phase == "window":
+            self.gaps.count()  # where there is no monitor's timer to do it
             in_flight = self._in_flight()
             events = self._events_done + sum(r.events + r.events_in_window for r in in_flight)
             self.ticks.append(Tick(len(in_flight), int(events), self.gaps.samples, self.gaps.total))
@@ -197,10 +200,10 @@ class Load(ABC):
         """The request is over, well or not."""
         self.progress += 1
         if self._overlaps(record):
-            self.records.append(record)
             if not self._close_at:
                 record.events_in_window += record.events
                 self._events_done += record.events_in_window
+            self.records.append(record)
         if record.tracked:
             self._tracked_open -= 1
             if self._close_at and not self._tracked_open:
@@ -208,12 +211,12 @@ class Load(ABC):
 
     def served_by(self, model: str) -> None:
         """Which model a response names."""
+        if model == self._right_model:
+            return
         if self._model_is_wrong(model):
             self.wrong_models[model] += 1
+        else:
+            self._right_model = model  # seldom another one
 
     def _overlaps(self, record: RequestRecord) -> bool:
         return bool(self._open_at) and (not self._close_at or record.start < self._close_at)
-
-
-def _ignore(_: int) -> None:
-    """Outside the window no gap counts."""

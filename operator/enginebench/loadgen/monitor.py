@@ -9,8 +9,8 @@ import asyncio
 from time import monotonic_ns, process_time
 
 from enginebench import timerfd
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.machine import Reading, withheld
-from enginebench.results.histogram import Histogram
 from enginebench.results.seen import Strain
 
 PERIOD = 7_300_000
@@ -22,10 +22,11 @@ LATE = 1_000_000
 class Monitor:
     """Between `start` and `stop`: the lag of the loop, the processor time taken, and what was withheld.
 
-    `gaps` are those between content events: two events in one read have the same time, and none between them.
+    `gaps` are those between content events: two events in one read have the same time, and none between them. They are
+    counted at each reading of the timer.
     """
 
-    def __init__(self, gaps: Histogram) -> None:
+    def __init__(self, gaps: Gaps) -> None:
         self.strain = Strain()
         self._gaps = gaps
         self._counted = (0, 0)
@@ -36,7 +37,7 @@ class Monitor:
     def start(self) -> None:
         self.strain.wall_seconds, self.strain.cpu_seconds = -monotonic_ns() / 1e9, -process_time()
         self._before = Reading.now()
-        self._counted = self._gaps.samples, self._gaps.zeros
+        self._counted = self._counts()
         if timerfd.AVAILABLE:
             self._timer = timerfd.TimerFd()
             self._due = monotonic_ns() + PERIOD
@@ -62,8 +63,13 @@ class Monitor:
             self.strain.lag.record(lag)
             late = late or lag > LATE
             self._due += PERIOD
-        samples, zeros = self._gaps.samples, self._gaps.zeros
+        samples, zeros = self._counts()
         if late:
             self.strain.late_gaps += samples - self._counted[0]
             self.strain.late_coalesced += zeros - self._counted[1]
         self._counted = samples, zeros
+
+    def _counts(self) -> tuple[int, int]:
+        """Gaps so far, and those that are none."""
+        self._gaps.count()
+        return self._gaps.histogram.samples, self._gaps.histogram.zeros

@@ -50,14 +50,13 @@ class Course:
 
 def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
     """The point as it is sent. Where it is too large, first its series grow coarse, then histograms are left out."""
-    window, records = seen.window, seen.records
-    tracked = [record for record in records if record.tracked]
+    window, records, tracked = seen.window, seen.records.at_hand(), seen.records.tracked().at_hand()
     counted = figures.tokens(records)
     ttft = figures.ttft(tracked)
     output = figures.time_to_first_output_token(tracked)
     latency = figures.request_latency(tracked)
     scheduled = point.request_rate is not None
-    sent = figures.from_send(tracked) if scheduled else []
+    sent = figures.from_send(tracked).at_hand() if scheduled else []
     sent_ttft, sent_latency = figures.ttft(sent), figures.request_latency(sent)
     itl, tpot = figures.itl(tracked, counted), figures.tpot(tracked, counted)
     outcomes = Counter(record.outcome for record in tracked)
@@ -120,7 +119,7 @@ def _delivery(seen: Seen, tracked: Sequence[RequestRecord]) -> Delivery:
 
 
 def _evidence(
-    point: PointPlan, seen: Seen, course: Course, tracked: list[RequestRecord], counted: figures.Tokens
+    point: PointPlan, seen: Seen, course: Course, tracked: Sequence[RequestRecord], counted: figures.Tokens
 ) -> Evidence:
     strain = seen.strain
     errors = Counter(record.error for record in tracked if record.outcome == "errored")

@@ -77,8 +77,7 @@ class _OllamaEvent(_Lenient, frozen=True):
     error: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(msgspec.Struct, frozen=True):
     """A decoded event."""
 
     output: bool = False

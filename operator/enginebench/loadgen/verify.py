@@ -16,6 +16,7 @@ from enginebench.loadgen.asking import Dialect, Fact, Refused, dialect_of
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import CONNECT_SECONDS, Connection, SocketAddress, connect
 from enginebench.loadgen.errors import UNTRUSTED, WRONG_HOST, GaveUp, certificate_fault, in_words
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.models import is_wrong, same_model
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.pull import PullFailed, pull
@@ -240,9 +241,7 @@ class Once:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """What went wrong; empty if nothing did."""
         self.models: set[str] = set()
-
-    def gap(self, nanoseconds: int, /) -> None:
-        """Nothing is measured yet."""
+        self.gaps = Gaps()  # never opened: nothing is measured yet
 
     def served_by(self, model: str) -> None:
         self.models.add(model)

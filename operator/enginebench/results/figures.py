@@ -8,14 +8,13 @@ which are too many to keep, come from their histogram.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-
-from msgspec.structs import replace
+from dataclasses import dataclass, replace
 
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Censored, Figure
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 
 PERCENTS = (50, 90, 95, 99)
 _ROUNDING = 1e-9
@@ -52,51 +51,51 @@ class Tokens:
 
 def tokens(records: Iterable[RequestRecord]) -> Tokens:
     """Usage counts if every finished request had one; otherwise all are counted alike, by events."""
-    done = [r for r in records if r.outcome == "succeeded" and r.events]
-    if not done or any(r.output_tokens is None for r in done):
-        return Tokens("events", 1.0)
-    return Tokens("usage", sum(r.output_tokens or 0 for r in done) / sum(r.events for r in done))
+    counted = events = 0
+    for r in records:
+        if r.outcome == "succeeded" and r.events:
+            if r.output_tokens is None:
+                return Tokens("events", 1.0)
+            counted, events = counted + r.output_tokens, events + r.events
+    return Tokens("usage", counted / events) if events else Tokens("events", 1.0)
 
 
-def ttft(records: Iterable[RequestRecord]) -> Sample:
+def ttft(records: Sequence[RequestRecord]) -> Sample:
     """TTFT: first content event - start. Every tracked request; censored where it was cut off.
 
     A request that failed before its first content has no TTFT; it counts among the errors.
     """
-    population = list(records)
     return Sample(
-        observed=[r.first - r.start for r in population if r.first],
-        censored=[r.end - r.start for r in population if not r.first and r.outcome == "open"],
+        observed=[r.first - r.start for r in records if r.first],
+        censored=[r.end - r.start for r in records if not r.first and r.outcome == "open"],
     )
 
 
-def time_to_first_output_token(records: Iterable[RequestRecord]) -> Sample | None:
+def time_to_first_output_token(records: Sequence[RequestRecord]) -> Sample | None:
     """First content event that is not reasoning - start. Every tracked request; censored where it was cut off.
 
     A request that ended within its reasoning has none, like one that failed before. None where no request had any
     reasoning: TTFT is the same then. Reasoning that the server sends as plain text cannot be told from output.
     """
-    population = list(records)
-    if all(r.first_output == r.first for r in population):
+    if all(r.first_output == r.first for r in records):
         return None
     return Sample(
-        observed=[r.first_output - r.start for r in population if r.first_output],
-        censored=[r.end - r.start for r in population if not r.first_output and r.outcome == "open"],
+        observed=[r.first_output - r.start for r in records if r.first_output],
+        censored=[r.end - r.start for r in records if not r.first_output and r.outcome == "open"],
     )
 
 
-def request_latency(records: Iterable[RequestRecord]) -> Sample:
+def request_latency(records: Sequence[RequestRecord]) -> Sample:
     """Request latency: last content event - start. Every tracked request that did not fail, the open ones censored."""
-    population = list(records)
     return Sample(
-        observed=[r.last - r.start for r in population if r.outcome == "succeeded"],
-        censored=[r.end - r.start for r in population if r.outcome == "open"],
+        observed=[r.last - r.start for r in records if r.outcome == "succeeded"],
+        censored=[r.end - r.start for r in records if r.outcome == "open"],
     )
 
 
-def from_send(records: Iterable[RequestRecord]) -> list[RequestRecord]:
+def from_send(records: Iterable[RequestRecord]) -> Records:
     """Of an open loop: the requests that were sent, as if their latencies had begun only then."""
-    return [replace(record, start=record.sent) for record in records if record.sent]
+    return Records(replace(record, start=record.sent) for record in records if record.sent)
 
 
 def lateness(records: Iterable[RequestRecord]) -> list[int]:

@@ -21,13 +21,17 @@ def guidellm_count(records: Iterable[RequestRecord], window: Window, counted: To
     GuideLLM itself leaves the one token out that falls upon the last end. Its `tokens_per_second` counts prompt
     tokens twice and is not repeated here.
     """
-    whole = [r for r in records if r.outcome == "succeeded" and r.start in window and r.end in window]
-    if not whole:
+    requests, tokens, first, last = 0, 0.0, window.close, window.open
+    for r in records:
+        if r.outcome == "succeeded" and r.start in window and r.end in window:
+            requests, tokens = requests + 1, tokens + counted.of(r)
+            first, last = min(first, r.start), max(last, r.end)
+    if not requests:
         return None
-    seconds = (max(r.end for r in whole) - min(r.start for r in whole)) / 1e9
+    seconds = (last - first) / 1e9
     return GuideLlmCount(
-        requests=len(whole),
+        requests=requests,
         seconds=seconds,
-        requests_per_second=len(whole) / seconds,
-        output_tokens_per_second=sum(counted.of(r) for r in whole) / seconds,
+        requests_per_second=requests / seconds,
+        output_tokens_per_second=tokens / seconds,
     )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from enginebench.results.histogram import Histogram
-from enginebench.results.record import RequestRecord, Window
+from enginebench.results.record import Window
+from enginebench.results.records import Records
 from enginebench.results.series import Tick
 
 
@@ -42,7 +43,7 @@ class Seen:
     """What the requests of a point did. Times are nanoseconds of one monotonic clock."""
 
     window: Window
-    records: Sequence[RequestRecord]
+    records: Records
     """Requests that overlap the window."""
     gaps: Histogram
     """Between content events, those that ended in the window."""

@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from enginebench.results.histogram import Histogram
-from enginebench.results.record import RequestRecord, Window
+from enginebench.results.record import Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen, Strain
 from enginebench.results.series import Tick
 
@@ -65,14 +66,15 @@ def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
     if window.close <= window.open:
         raise NoCommonWindowError("the processes of the load generator have no common window")
     gaps, strain = Histogram(), Strain()
-    records: list[RequestRecord] = []
+    records = shares[0][0].records
     wrong_models: Counter[str] = Counter()
     for seen, offset in shares:
         gaps.merge(seen.gaps)
         strain.merge(seen.strain)
         wrong_models.update(seen.wrong_models)
-        _shift(seen.records, offset.ahead, (window.close - window.open) / (seen.window.close - seen.window.open))
-        records += seen.records
+        seen.records.shift(offset.ahead, (window.close - window.open) / (seen.window.close - seen.window.open))
+        if seen.records is not records:
+            records.extend(seen.records)
     return Seen(
         window=window,
         records=records,
@@ -82,17 +84,6 @@ def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
         wrong_models=wrong_models,
         strain=strain,
     )
-
-
-def _shift(records: Sequence[RequestRecord], ahead: int, scale: float) -> None:
-    for record in records:
-        record.events_in_window *= scale
-        if not ahead:
-            continue
-        record.start -= ahead
-        for name in ("sent", "first", "first_output", "last", "end"):
-            if instant := getattr(record, name):
-                setattr(record, name, instant - ahead)
 
 
 def _sum(ticks: Sequence[Tick]) -> Tick:
@@ -117,10 +108,14 @@ def from_bytes(data: bytes) -> Seen:
 def _plain(value: Any) -> Any:
     if isinstance(value, Histogram):
         return value.to_bytes()
+    if isinstance(value, Records):
+        return value.to_parts()
     raise NotImplementedError(type(value))
 
 
 def _rich(kind: type, value: Any) -> Any:
     if kind is Histogram:
         return Histogram.from_bytes(value)
+    if kind is Records:
+        return Records.from_parts(*value)
     raise NotImplementedError(kind)

@@ -53,11 +53,12 @@ def token_rate_error(seen: Seen) -> float | None:
 
 def ttft_drift(records: Sequence[RequestRecord]) -> Drift | None:
     """Of the tracked requests. None below ten of them, or where the median of a batch is not known."""
-    ordered = sorted((r for r in records if r.tracked), key=lambda record: record.start)
+    starts = [r.start for r in records]
+    ordered = sorted((place for place, r in enumerate(records) if r.tracked), key=starts.__getitem__)
     medians: list[int] = []
     for i in range(BATCHES):
         batch = ordered[len(ordered) * i // BATCHES : len(ordered) * (i + 1) // BATCHES]
-        median = kaplan_meier(ttft(batch), (50,)).get(50)
+        median = kaplan_meier(ttft([records[place] for place in batch]), (50,)).get(50)
         if not isinstance(median, int):
             return None
         medians.append(median)

@@ -85,7 +85,7 @@ async def test_one_user_sees_what_the_server_did_and_when() -> None:
     late = sorted(record.first - served[place].tokens[0] for place, record in enumerate(load.records))
     assert late[0] < 10 * MS
     gaps = sorted(b - a for answer in served.values() for a, b in zip(answer.tokens, answer.tokens[1:], strict=False))
-    middle = load.gaps.quantile(50)
+    middle = load.gaps.histogram.quantile(50)
     assert middle is not None
     assert middle == pytest.approx(gaps[len(gaps) // 2], rel=0.5)
 
@@ -111,7 +111,7 @@ async def test_the_window_books_what_the_server_sent_in_it() -> None:
     assert sum(second.events for second in span) == booked
     # Every gap that ended in the window: all events booked but each request's first.
     firsts = sum(record.first in load.window for record in load.records)
-    assert load.gaps.samples == booked - firsts
+    assert load.gaps.histogram.samples == booked - firsts
 
 
 async def test_requests_begun_before_the_window_book_tokens_but_no_latency() -> None:
@@ -306,4 +306,4 @@ async def test_a_stopped_loop_does_nothing_more() -> None:
         asked = len(server.asked)
         await asyncio.sleep(0.25)
         assert len(server.asked) <= asked + 4  # what was under way as it was stopped
-    assert load.records == []
+    assert len(load.records) == 0

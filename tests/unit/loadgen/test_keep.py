@@ -10,6 +10,7 @@ from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPl
 from enginebench.loadgen.keep import keep
 from enginebench.results.histogram import Histogram
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen
 
 S = 1_000_000_000
@@ -24,7 +25,7 @@ def plan(folder: Path) -> LoadPlan:
 
 
 def seen(*records: RequestRecord) -> Seen:
-    return Seen(window=Window(100 * S, 160 * S), records=records, gaps=Histogram(), ticks=())
+    return Seen(window=Window(100 * S, 160 * S), records=Records(records), gaps=Histogram(), ticks=())
 
 
 def test_a_line_a_request_with_times_from_its_own_start(tmp_path: Path) -> None:

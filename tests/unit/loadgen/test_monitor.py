@@ -3,13 +3,13 @@
 import asyncio
 import time
 
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.monitor import PERIOD, Monitor
-from enginebench.results.histogram import Histogram
 from enginebench.results.seen import Strain
 
 
 async def test_a_second_slept_through_is_a_second_of_lags_not_one() -> None:
-    monitor = Monitor(Histogram())
+    monitor = Monitor(Gaps())
     monitor.start()
     await asyncio.sleep(0.2)
     time.sleep(0.5)  # noqa: ASYNC251  # the loop is held up on purpose
@@ -26,20 +26,21 @@ async def test_a_second_slept_through_is_a_second_of_lags_not_one() -> None:
 
 
 async def test_events_read_together_are_laid_to_us_only_while_we_were_late() -> None:
-    gaps = Histogram()
-    gaps.record(0)
+    gaps = Gaps()
+    gaps.open()
+    gaps.note(0)
     monitor = Monitor(gaps)
     monitor.start()
     time.sleep(0.02)  # noqa: ASYNC251  # the loop is held up on purpose
     for gap in (0, 0, 7):
-        gaps.record(gap)
+        gaps.note(gap)
     await asyncio.sleep(0.01)
     assert (monitor.strain.late_gaps, monitor.strain.late_coalesced) == (3, 2)
     monitor.stop()
 
 
 async def test_stopping_takes_the_timer_away() -> None:
-    monitor = Monitor(Histogram())
+    monitor = Monitor(Gaps())
     monitor.start()
     monitor.stop()
     samples = monitor.strain.lag.samples

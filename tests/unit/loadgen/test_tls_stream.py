@@ -11,6 +11,7 @@ import pytest
 from enginebench.api.loadplan import AccessPlan
 from enginebench.loadgen.access import tls_context
 from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.routes import ROUTES
 from enginebench.results.record import RequestRecord
 from tests.unit.loadgen.servers import API, Asked, Client, Gone, Handler, one_token, serving
@@ -23,9 +24,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def gap(self, nanoseconds: int, /) -> None:
-        """Not of interest."""
+        self.gaps = Gaps()
 
     def served_by(self, model: str) -> None:
         """Not of interest."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from enginebench.loadgen.connection import Connection
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.routes import ROUTES
 from enginebench.results.record import RequestRecord
 
@@ -23,12 +24,18 @@ class Listened:
     lost: list[tuple[RequestRecord | None, str]] = field(default_factory=list)
 
 
+class _Gaps(Gaps):
+    """Kept as they were noted."""
+
+    def __init__(self, heard: Listened) -> None:
+        super().__init__()
+        self.note = heard.gaps.append
+
+
 class _Listener:
     def __init__(self, heard: Listened) -> None:
         self._heard = heard
-
-    def gap(self, nanoseconds: int, /) -> None:
-        self._heard.gaps.append(nanoseconds)
+        self.gaps = _Gaps(heard)
 
     def served_by(self, model: str) -> None:
         self._heard.models.append(model)

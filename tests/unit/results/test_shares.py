@@ -14,6 +14,7 @@ from enginebench.results import shares
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import PointReport
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen, Strain
 from enginebench.results.series import Tick, decode
 from enginebench.results.shares import Offset
@@ -96,7 +97,7 @@ def seen(made: list[Answer], window: Window, ahead: int = 0) -> Seen:
         Tick(in_flight=sum(step for when, step in times if when <= at), events=sum(when < at for when in arrivals))
         for at in (*range(window.open + SECOND, window.close, SECOND), window.close)
     ]
-    return Seen(Window(window.open + ahead, window.close + ahead), records, gaps, ticks)
+    return Seen(Window(window.open + ahead, window.close + ahead), Records(records), gaps, ticks)
 
 
 def share(made: list[Answer], window: Window, ahead: int = 0) -> Seen:
@@ -164,8 +165,8 @@ def test_on_one_clock_with_one_window_it_is_the_same_to_the_last_digit(users: li
 def test_the_window_is_the_intersection_shrunk_by_the_uncertainty_and_rates_add_up() -> None:
     """A share's tokens are scaled to the common window: its rate stays what it was."""
     parts = [
-        (Seen(Window(1000, 3000), [_counted(200)], Histogram(), []), Offset()),
-        (Seen(Window(51100, 53500), [_counted(480)], Histogram(), []), Offset(ahead=50000, uncertainty=100)),
+        (Seen(Window(1000, 3000), Records([_counted(200)]), Histogram(), []), Offset()),
+        (Seen(Window(51100, 53500), Records([_counted(480)]), Histogram(), []), Offset(ahead=50000, uncertainty=100)),
     ]
     merged = shares.merged(parts)
     assert merged.window == Window(1200, 2900)
@@ -174,7 +175,7 @@ def test_the_window_is_the_intersection_shrunk_by_the_uncertainty_and_rates_add_
 
 def test_instants_that_never_came_stay_so() -> None:
     open_ = RequestRecord(start=60, sent=65, end=90)
-    merged = shares.merged([(Seen(Window(50, 150), [open_], Histogram(), []), Offset(ahead=50))])
+    merged = shares.merged([(Seen(Window(50, 150), Records([open_]), Histogram(), []), Offset(ahead=50))])
     assert list(merged.records) == [RequestRecord(start=10, sent=15, end=40)]
 
 
@@ -182,7 +183,7 @@ def test_what_counts_alike_is_added() -> None:
     lag = Histogram()
     lag.record(5)
     strain = Strain(lag, late_gaps=7, late_coalesced=3, cpu_seconds=2.0, wall_seconds=10.0, throttled=0.1)
-    one = Seen(Window(0, 10), [], Histogram(), [Tick(1, 2), Tick(3, 4)], 5, {"other": 1}, strain)
+    one = Seen(Window(0, 10), Records(), Histogram(), [Tick(1, 2), Tick(3, 4)], 5, {"other": 1}, strain)
     merged = shares.merged([(one, Offset()), (shares.from_bytes(shares.to_bytes(one)), Offset())])
     assert merged.ticks == [Tick(2, 4), Tick(6, 8)]
     assert (merged.replayed, merged.wrong_models) == (10, {"other": 2})
@@ -192,7 +193,7 @@ def test_what_counts_alike_is_added() -> None:
 
 
 def test_without_a_common_window_nothing_is_made_up() -> None:
-    early, late = (Seen(Window(at, at + 5), [], Histogram(), []) for at in (0, 5))
+    early, late = (Seen(Window(at, at + 5), Records(), Histogram(), []) for at in (0, 5))
     with pytest.raises(shares.NoCommonWindowError, match="no common window"):
         shares.merged([(early, Offset()), (late, Offset())])
 
@@ -204,8 +205,8 @@ def test_every_part_of_what_was_seen_has_a_rule_of_merging() -> None:
     }  # fmt: skip
     instants = {"start", "sent", "first", "first_output", "last", "end"}
     others = {"tracked", "events", "events_in_window", "output_tokens", "prompt_tokens", "outcome", "error"}
-    others |= {"known_prompt_tokens"}
-    assert set(RequestRecord.__struct_fields__) == instants | others | {"finish_reason"}  # instants are shifted
+    others |= {"known_prompt_tokens", "finish_reason"}
+    assert {field.name for field in fields(RequestRecord)} == instants | others  # instants are shifted
     assert {field.name for field in fields(Strain)} == {
         *("lag", "late_gaps", "late_coalesced", "cpu_seconds", "wall_seconds", "throttled", "stolen"),
     }  # fmt: skip

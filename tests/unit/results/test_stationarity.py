@@ -10,6 +10,7 @@ from scipy import stats  # type: ignore[import-untyped]  # comes without stubs
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Drift
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen
 from enginebench.results.series import SECOND, Tick
 from enginebench.results.stationarity import MOST_T, token_rate_drift, token_rate_error, ttft_drift
@@ -19,7 +20,7 @@ from enginebench.workflow.reasons import TOKEN_RATE_CHANGE, TOKEN_RATE_T, TTFT_C
 def seen(rates: Sequence[int], seconds: float | None = None) -> Seen:
     """So many events in each second of a window."""
     ticks = [Tick(in_flight=1, events=sum(rates[: n + 1])) for n in range(len(rates))]
-    return Seen(Window(0, round((seconds or len(rates)) * SECOND)), [], Histogram(), ticks)
+    return Seen(Window(0, round((seconds or len(rates)) * SECOND)), Records(), Histogram(), ticks)
 
 
 def requests(ttfts: Sequence[int]) -> list[RequestRecord]:
