@@ -19,7 +19,7 @@ import msgspec
 
 from enginebench.results.histogram import Histogram
 from enginebench.results.record import Window
-from enginebench.results.records import Records
+from enginebench.results.records import Records, joined
 from enginebench.results.seen import Seen, Strain
 from enginebench.results.series import Tick
 
@@ -66,18 +66,17 @@ def merged(shares: Sequence[tuple[Seen, Offset]]) -> Seen:
     if window.close <= window.open:
         raise NoCommonWindowError("the processes of the load generator have no common window")
     gaps, strain = Histogram(), Strain()
-    records = shares[0][0].records
+    records: list[Records] = []
     wrong_models: Counter[str] = Counter()
     for seen, offset in shares:
         gaps.merge(seen.gaps)
         strain.merge(seen.strain)
         wrong_models.update(seen.wrong_models)
-        seen.records.shift(offset.ahead, (window.close - window.open) / (seen.window.close - seen.window.open))
-        if seen.records is not records:
-            records.extend(seen.records)
+        scale = (window.close - window.open) / (seen.window.close - seen.window.open)
+        records.append(seen.records.shifted(offset.ahead, scale))
     return Seen(
         window=window,
-        records=records,
+        records=joined(records),
         gaps=gaps,
         ticks=[_sum(ticks) for ticks in zip(*(seen.ticks for seen, _ in shares), strict=True)],
         replayed=sum(seen.replayed for seen, _ in shares),
