@@ -167,10 +167,10 @@ class Load(ABC):
     def tick(self) -> None:
         """Look at the counters, while the window is open."""
         if self._phase == "window":
-            self.gaps.count()  # where there is no monitor's timer to do it
-            in_flight = self._in_flight()
+            self.gaps.count()
+            gaps, in_flight = self.gaps.histogram, self._in_flight()
             events = self._events_done + sum(r.events + r.events_in_window for r in in_flight)
-            self.ticks.append(Tick(len(in_flight), int(events), self.gaps.samples, self.gaps.total))
+            self.ticks.append(Tick(len(in_flight), int(events), gaps.samples, gaps.total))
 
     # For those who send the requests
 

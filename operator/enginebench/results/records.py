@@ -1,4 +1,4 @@
-"""Many requests in little memory: packed rows of 77 bytes, where an object takes 250.
+"""Many requests in little memory: packed rows of 81 bytes, where an object takes 250.
 
 A long point lasts no longer than the memory of its pod. What is iterated over are objects made on the spot.
 """
@@ -15,7 +15,7 @@ FEW = 20_000
 MOST_COUNTED = 2**31 - 1
 """Tokens of an answer; a server that claims more counts with these."""
 
-_ROW = Struct("<qq?qqqqIdiiBII")
+_ROW = Struct("<qq?qqqqIdiiBIIi")
 """`RequestRecord`'s fields in their order: counts that are None as -1, outcome, error and finish reason by number."""
 _OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -51,6 +51,7 @@ class Records(Sequence[RequestRecord]):
             _OUTCOMES.index(record.outcome),
             self._number(record.error),
             self._number(record.finish_reason),
+            _counted(record.known_prompt_tokens),
         )
 
     def extend(self, other: Iterable[RequestRecord]) -> None:
@@ -103,12 +104,13 @@ class Records(Sequence[RequestRecord]):
     def _made(self, row: tuple[Any, ...]) -> RequestRecord:
         (
             start, sent, tracked, first, first_output, last, end,
-            events, in_window, output, prompt, outcome, error, finish_reason,
+            events, in_window, output, prompt, outcome, error, finish_reason, known_prompt,
         ) = row  # fmt: skip
         return RequestRecord(
             start, sent, tracked, first, first_output, last, end, events, in_window,
             None if output < 0 else output, None if prompt < 0 else prompt,
             _OUTCOMES[outcome], self._words[error], self._words[finish_reason],
+            None if known_prompt < 0 else known_prompt,
         )  # fmt: skip
 
     def to_parts(self) -> tuple[list[str], bytes]:
@@ -123,7 +125,7 @@ class Records(Sequence[RequestRecord]):
             new._number(word)
         if len(rows) % _ROW.size:
             raise ValueError("requests that are cut off")
-        for *_, outcome, error, finish_reason in _ROW.iter_unpack(rows):
+        for *_, outcome, error, finish_reason, _ in _ROW.iter_unpack(rows):
             if outcome >= len(_OUTCOMES) or max(error, finish_reason) >= len(new._words):
                 raise ValueError("a request with unknown words")
         new._rows += rows

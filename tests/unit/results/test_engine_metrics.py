@@ -7,6 +7,7 @@ from enginebench.results.engine_metrics import Scrape, Scraped
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import EngineMetrics
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen
 from enginebench.results.series import Tick
 
@@ -17,7 +18,7 @@ OPEN = 100 * SECOND
 
 def seen(seconds: int, *records: RequestRecord, gaps_a_second: int = 100, gap: int = 10 * MS) -> Seen:
     ticks = [Tick(1, 0, n * gaps_a_second, n * gaps_a_second * gap) for n in range(1, seconds + 1)]
-    return Seen(window=Window(OPEN, OPEN + seconds * SECOND), records=records, gaps=Histogram(), ticks=ticks)
+    return Seen(window=Window(OPEN, OPEN + seconds * SECOND), records=Records(records), gaps=Histogram(), ticks=ticks)
 
 
 def scrape(second: float, **values: float) -> Scrape:
