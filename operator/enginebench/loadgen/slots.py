@@ -15,6 +15,7 @@ from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.connection import Connection, SocketAddress, connect
+from enginebench.loadgen.gaps import Gaps
 from enginebench.loadgen.plain import UNREACHABLE
 from enginebench.loadgen.routes import ROUTES
 from enginebench.results.record import RequestRecord
@@ -62,6 +63,7 @@ class _Probe:
         row = Row(messages=(Message(role="user", content=_PROMPT),)) if self._route.chat else Row(prompt=_PROMPT)
         self._bodies = Bodies(replace(plan, request=replace(plan.request, max_output_tokens=tokens)), address, (row,))
         self._name = f"slots{tokens}"
+        self.gaps = Gaps()  # never opened: nothing is measured
         self._records: list[RequestRecord] = []
         self._open = 0
         self._over = asyncio.Event()
@@ -102,9 +104,6 @@ class _Probe:
             self._over.set()
 
     # Listener
-
-    def gap(self, nanoseconds: int, /) -> None:
-        """Nothing is measured."""
 
     def served_by(self, model: str) -> None:
         """That was verified."""

@@ -15,6 +15,7 @@ from enginebench.results import series
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import Strained
 from enginebench.results.record import RequestRecord, Window
+from enginebench.results.records import Records
 from enginebench.results.seen import Seen, Strain
 
 SECOND = 1_000_000_000
@@ -29,7 +30,11 @@ def seen(requests: Iterable[Request], window: Window, ticks: Sequence[Tick], *, 
         if (record := _record(request, window, scheduled=scheduled)).start < window.close and record.end >= window.open
     ]
     return Seen(
-        window=window, records=records, gaps=Histogram(), ticks=_ticks(records, window), strain=strain(ticks, window)
+        window=window,
+        records=Records(records),
+        gaps=Histogram(),
+        ticks=_ticks(records, window),
+        strain=strain(ticks, window),
     )
 
 

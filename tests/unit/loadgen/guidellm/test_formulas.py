@@ -8,11 +8,11 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from enginebench.api.loadplan import DatasetPlan, PointPlan, RequestPlan, Row
 from enginebench.loadgen.point import load_of
