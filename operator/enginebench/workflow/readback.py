@@ -9,12 +9,13 @@ from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
 from enginebench.workflow import gpus
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
+from enginebench.workflow.rules.collect import detailed
 from enginebench.workflow.target import TargetView
 
 MIB = 1024 * 1024
 ARGUMENTS, ENVIRONMENT = "arguments", "environment"
 ARGUMENTS_CHARACTERS, ENVIRONMENT_CHARACTERS = 1024, 512
-"""The status of 32 targets with 512 load points must stay under 256 KiB."""
+"""Kept of them; nothing in a run of more than DETAILED_POINTS, whose status must stay under 256 KiB."""
 BY_CHANCE = frozenset(
     {
         *("kvCacheTokens", "kvCacheBlocks", "kvCacheGiB", "sizeBytes", "sizeVramBytes", RAN, SENT),
@@ -41,8 +42,10 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
         new.served_model = heard.served_model
         new.model_digest = heard.model_digest or new.model_digest
     facts = {**(new.effective or {}), **_told(seen, target)}
-    new.arguments = _text(facts.pop(ARGUMENTS, None), ARGUMENTS_CHARACTERS) or new.arguments
-    new.environment = _text(facts.pop(ENVIRONMENT, None), ENVIRONMENT_CHARACTERS) or new.environment
+    arguments, environment = facts.pop(ARGUMENTS, None), facts.pop(ENVIRONMENT, None)
+    if detailed(seen):
+        new.arguments = _text(arguments, ARGUMENTS_CHARACTERS) or new.arguments
+        new.environment = _text(environment, ENVIRONMENT_CHARACTERS) or new.environment
     new.effective = facts or None
     return new
 

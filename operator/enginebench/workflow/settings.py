@@ -11,6 +11,7 @@ from enginebench.api.v1alpha1 import PointStatus
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
 from enginebench.workflow.reasons import NOT_IN_FORCE
+from enginebench.workflow.rules.collect import detailed
 
 SLOTS = "numParallel"
 
@@ -84,17 +85,18 @@ def judged(seen: Observed, rows: Iterable[PointStatus], drafts: Sequence[Draft])
         comparison = of_attempt(seen, draft)
         if comparison is not None and comparison.different and draft.newest is not None:
             wrong[draft.view.name, draft.newest.number] = comparison.words
-    return [_marked(row, wrong.get((row.target, row.attempt), "")) for row in rows]
+    full = detailed(seen)
+    return [_marked(row, wrong.get((row.target, row.attempt), ""), full=full) for row in rows]
 
 
-def _marked(row: PointStatus, words: str) -> PointStatus:
+def _marked(row: PointStatus, words: str, *, full: bool) -> PointStatus:
     if not words or NOT_IN_FORCE in (row.reasons or ()):
         return row
     return row.model_copy(
         update={
             "validity": row.validity if row.validity == "Superseded" else "Invalid",
             "reasons": [NOT_IN_FORCE, *(row.reasons or ())],
-            "message": "; ".join(part for part in (words, row.message) if part),
+            "message": "; ".join(part for part in (words, row.message) if part) if full else row.message,
         }
     )
 

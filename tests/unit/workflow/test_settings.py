@@ -1,13 +1,14 @@
 """Asked and in force: what is a difference, and what follows from one."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from enginebench.api import conditions as c
-from enginebench.api.v1alpha1 import EngineStatus
-from enginebench.results.messages import EngineReport
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, TargetStatus
+from enginebench.results.messages import Censored, EngineReport, Figure, RequestCounts
 from enginebench.workflow.observed import NodeView, Observed
 from enginebench.workflow.readback import ARGUMENTS_CHARACTERS
 from enginebench.workflow.settings import compared
@@ -135,6 +136,51 @@ def test_what_is_in_force_stands_in_the_status() -> None:
     assert len(found.arguments or "") == ARGUMENTS_CHARACTERS
     assert (found.arguments or "").endswith("x…")
     assert found.environment == "OLLAMA_MAX_QUEUE=512"
+
+
+def test_a_run_of_many_points_keeps_its_status_small() -> None:
+    levels = list(range(1, 65))
+    names = [f"{'t' * 11}{i}" for i in range(8)]
+    big = spec(
+        targets=[{"name": name, "ollama": {"model": "m", "numParallel": 8}} for name in names],
+        workload=spec().workload.model_dump(by_alias=True, exclude_none=True)
+        | {"load": {"concurrency": {"levels": levels}}},
+    )
+    facts = {**OLLAMA, **ASKED, "numParallel": 1, "arguments": "x" * 2000, "environment": "y" * 2000}
+    by_api = {
+        "sizeBytes": 10**10,
+        "sizeVramBytes": 10**10,
+        "requestsAtOnce": 1,
+        "requestsProbed": 9,
+        "quantization": "F16",
+    }
+    value = Censored(at_least=123456.789)
+    long = Figure(count=12468, p50=12345.678, p90=value, p95=value, p99=value, censored=123)
+    counts = RequestCounts(succeeded=12345, errored=1, incomplete=123)
+    points = tuple(received(i, requests=counts, output_tokens_per_second=12345.678, ttft=long) for i in range(64))
+    report = EngineReport(
+        served_model="m", model_digest="d" * 64, version="0.9.2", effective=by_api, at=at(3).timestamp()
+    )
+    seen = observed(
+        spec=big,
+        asked=dict.fromkeys(names, ASKED),
+        status=BenchmarkRunStatus(
+            observed_generation=1,
+            targets=[
+                TargetStatus(name=n, attempts=[Attempt(number=1, start_time=at(0), pod_uid="u" * 36)]) for n in names
+            ],
+        ),
+        pods=tuple(pod for n in names for pod in (engine(n, image_id=f"i@sha256:{'1' * 64}"), load(n))),
+        heard={load(n).uid: replace(heard(*points), engine=report) for n in names},
+        engine_facts={engine(n).uid: facts for n in names},
+    )
+    seen, _ = step(seen, 10)
+    assert len(seen.status.points or ()) == 512
+    assert {row.reasons[0] for row in seen.status.points or () if row.reasons} == {"SettingsNotInForce"}
+    found = (seen.status.targets or [])[0].engine
+    assert found is not None
+    assert (found.arguments, found.environment) == (None, None)
+    assert len(json.dumps(seen.status.document(), separators=(",", ":"))) < 256 * 1024
 
 
 def fingerprint(effective: dict[str, Any], facts: dict[str, Any]) -> str:

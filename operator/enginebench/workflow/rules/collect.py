@@ -136,11 +136,11 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         gpu_sharing=_gpu_sharing(seen, target),
         context_length=_context_length(seen, target),
     )
-    detailed = _points_planned(seen) <= DETAILED_POINTS
+    full = detailed(seen)
     repeated = seen.spec is not None and repeats(seen.spec).count > 1
     stop = stop_when(seen.spec) if seen.spec is not None else None
     judged = stop is not None and stop.saturated
-    outline = (repeated or judged) and not detailed
+    outline = (repeated or judged) and not full
     other = report.generator == GUIDELLM
     return PointStatus(
         target=target,
@@ -156,23 +156,23 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         generator_version=(report.generator_version or None) if other else None,
         validity=verdict.validity,
         reasons=list(verdict.reasons) or None,
-        message=_message(verdict, report) if detailed or report.requests_error else None,
+        message=_message(verdict, report) if full or report.requests_error else None,
         requests=PointRequests(
             succeeded=report.requests.succeeded,
             errored=report.requests.errored,
             incomplete=report.requests.incomplete,
         ),
-        finish_reasons=_finish_reasons(report) if detailed else None,
-        prompt_tokens_mean=_short(report.prompt_tokens_mean) if detailed else None,
-        output_tokens_mean=_short(report.output_tokens_mean) if detailed else None,
+        finish_reasons=_finish_reasons(report) if full else None,
+        prompt_tokens_mean=_short(report.prompt_tokens_mean) if full else None,
+        output_tokens_mean=_short(report.output_tokens_mean) if full else None,
         requests_per_second=short(report.requests_per_second),
         output_tokens_per_second=short(report.output_tokens_per_second),
         output_tokens_per_second_error=tps_error(report) if judged else None,
         ttft_milliseconds=_percentiles(report.ttft, outline=outline),
         itl_milliseconds=_percentiles(report.itl, outline=outline),
-        tpot_milliseconds=_percentiles(report.tpot) if detailed else None,
-        request_latency_milliseconds=_percentiles(report.request_latency) if detailed else None,
-        engine=_engine(report.engine_metrics) if detailed else None,
+        tpot_milliseconds=_percentiles(report.tpot) if full else None,
+        request_latency_milliseconds=_percentiles(report.request_latency) if full else None,
+        engine=_engine(report.engine_metrics) if full else None,
     )
 
 
@@ -209,6 +209,11 @@ def _message(verdict: Verdict, report: PointReport) -> str | None:
     """Why it is worth no more, and what could not be kept of it."""
     lost = f"its single requests could not be kept: {report.requests_error}" if report.requests_error else ""
     return "; ".join(part for part in (verdict.message, lost) if part) or None
+
+
+def detailed(seen: Observed) -> bool:
+    """The run is small enough to be told at length in the status."""
+    return _points_planned(seen) <= DETAILED_POINTS
 
 
 def _points_planned(seen: Observed) -> int:
