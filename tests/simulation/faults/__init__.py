@@ -48,6 +48,7 @@ FAULTS: tuple[type[Fault], ...] = (
     engines.Hangs,
     engines.SlowStart,
     engines.StubbornEnd,
+    engines.FewerSlots,
     engines.WrongModel,
     engines.AnswersAsAnother,
     engines.EveryRequestFails,

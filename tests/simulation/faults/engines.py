@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CUDA = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
 DIED = ("EngineExited",)
+ONE_SLOT = 'msg="starting llama server" cmd="/bin/ollama runner --model m --ctx-size 4096 --parallel 1 --port 4711"'
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,20 @@ class StubbornEnd(EngineFault):
 
     def change(self, engine: EngineBehaviour) -> None:
         engine.stop_seconds = 1000.0
+
+
+class FewerSlots(EngineFault):
+    """Ollama gives the model one slot, whatever was asked for, and says so in its log alone."""
+
+    excuses = ("SettingsNotInForce",)  # it must, where its log is read: see the invariants of settings
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        fitting = [t["name"] for t in scenario.spec["targets"] if t.get("simulated", {}).get("api") == "Ollama"]
+        return cls(target=random.choice(fitting), after=0.0) if fitting else None
+
+    def change(self, engine: EngineBehaviour) -> None:
+        engine.log = (ONE_SLOT,)
 
 
 class WrongModel(EngineFault):

@@ -56,7 +56,16 @@ def at_end(check: AtEnd) -> AtEnd:
 
 def watch(world: "World") -> None:
     """Have every check look at what concerns it; breaches are told to the world."""
-    from tests.simulation.invariants import children, ending, points, queues, skipped, status, turns  # noqa: F401 - they register themselves
+    from tests.simulation.invariants import (  # noqa: F401 - they register themselves
+        children,
+        ending,
+        points,
+        queues,
+        settings,
+        skipped,
+        status,
+        turns,
+    )
 
     def wrote(before: Obj, after: Obj) -> None:
         for check in ON_STATUS:

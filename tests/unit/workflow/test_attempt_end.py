@@ -17,6 +17,7 @@ DEAD_LAST = heard(received(0, ended=8), received(1, ended=12, requests=FAILED), 
 UNHEARD = heard(verified=False)
 DOWNLOADING = heard(verified=False, progress=Progress(stage="DownloadingModel", message="1 of 9 GiB"))
 WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serves other"), ended=True)
+REFUSED = heard(verified=False, failure=Failure(reason="VerificationFailed", message="no"), milestone_at=None)
 TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
 TALKING = heard(heard_at=at(985), milestone_at=at(10))
 GATED = load(gates=("kueue.x-k8s.io/admission",), phase="Pending", scheduled_at=None, started_at=None, node="")
@@ -68,6 +69,8 @@ def evicted(message: str) -> PodView:
         ({"heard": UNHEARD}, 1801, None),
         ({"heard": UNHEARD}, 1802, "StartupTimeout"),
         ({"heard": DOWNLOADING}, 1802, "StartupTimeout"),
+        ({"heard": replace(REFUSED, heard_at=at(1801))}, 1803, None),
+        ({"heard": replace(REFUSED, heard_at=at(1801))}, 1806, "VerificationFailed"),
         ({"heard": Heard(), **GONE, "rows": (row(0),)}, 1802, "LoadPodDeleted"),
         # the load pod
         ({"load": load(deleting=at(15))}, 20, "LoadPodDeleted"),

@@ -117,7 +117,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     data_read_at = target.data_read_at
     if pod.started_at is None or target.verified or data_read_at is None:
         return None  # a load pod that does not start is not the engine's fault: `load_stuck` speaks of it
-    if not _caught_up(target, now):
+    if not _caught_up(target, now) or target.heard.failure is not None:  # the load pod's own word goes before
         return None
     stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
     limit = target.timeouts.startup_seconds + target.timeouts.calibration_seconds
