@@ -147,7 +147,7 @@ def test_a_run_of_many_points_keeps_its_status_small() -> None:
         | {"load": {"concurrency": {"levels": levels}}},
     )
     facts = {**OLLAMA, **ASKED, "numParallel": 1, "arguments": "x" * 2000, "environment": "y" * 2000}
-    by_api = {
+    by_api: dict[str, Any] = {
         "sizeBytes": 10**10,
         "sizeVramBytes": 10**10,
         "requestsAtOnce": 1,
