@@ -57,9 +57,12 @@ ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into
 guidellm: .cluster-there ## GuideLLM's images, built from PyPI and put into the cluster (VERSIONS="0.2.1 0.8.1")
 	@$(WITH_CLUSTER) $(PY) -m images.guidellm.build $(VERSIONS)
 
+vllm: .cluster-there ## Real vLLM 0.32.0 for the CPU and the tiny model, built (10 min the first time) and put into the cluster
+	@$(WITH_CLUSTER) $(PY) -m images.vllm.build
+
 # ---- tests
 
-test: test-unit test-simulation test-cluster ## All; leaves the cluster up (30 to 50 min where nothing is cached)
+test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (30 to 50 min where nothing is cached)
 
 test-unit: $(VENV) ## Rules as tables, and every part by itself
 	@$(PYTEST) -q tests/unit
@@ -68,7 +71,10 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 	@$(PYTEST) -q tests/simulation
 
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
-	@$(PYTEST) -v tests/cluster tests/engines
+	@$(PYTEST) -v tests/cluster
+
+test-engines: $(VENV) deploy ollama vllm ## Real vLLM and real Ollama, deployed by the operator; ends with their table
+	@$(PYTEST) -v tests/engines
 
 fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or counts wrongly; FUZZ_SECONDS=600
 	@PYTHONPATH=operator:. $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
@@ -135,5 +141,5 @@ $(VENV): requirements/dev.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama guidellm \
-  test test-unit test-simulation test-cluster fuzz bench-loadgen soak lint fmt lock lock-peers
+.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm \
+  guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen soak lint fmt lock lock-peers

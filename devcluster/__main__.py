@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="say how things stand; exit code 1 if the cluster is not up")
     commands.add_parser("purge", help="delete the cluster, the engine's images, and all caches")
     images = commands.add_parser("load", help="copy images of the container engine to the nodes")
+    images.add_argument("--worker", action="store_true", help="to the worker alone: for images of engines, large ones")
     images.add_argument("image", nargs="+")
     copy = commands.add_parser("node-copy", help="put a file or a folder's content on the worker node")
     copy.add_argument("source", type=Path)
@@ -46,7 +47,7 @@ def run(words: argparse.Namespace, settings: Settings, screen: Screen) -> int:
         case "status":
             return 0 if cluster.status() else 1
         case "load":
-            cluster.load(words.image)
+            cluster.load(words.image, worker_only=words.worker)
         case "node-copy":
             cluster.node_copy(words.source, words.target)
         case "base-image":

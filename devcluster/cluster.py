@@ -12,6 +12,7 @@ from devcluster.engine import Engine
 from devcluster.errors import DevclusterError
 from devcluster.kind import Kind
 from devcluster.kubectl import Kubectl
+from devcluster.nodestore import load_on_node
 from devcluster.screen import Screen
 from devcluster.settings import Settings
 from devcluster.supplies import Supplier, Supplies
@@ -182,12 +183,16 @@ class Cluster:
             raise DevclusterError("There is no cluster for this checkout: `make cluster-up` brings it up.")
         return Kubectl(program, self._settings.kubeconfig)
 
-    def load(self, images: list[str]) -> None:
-        """Copy images of the engine to every node."""
+    def load(self, images: list[str], worker_only: bool = False) -> None:
+        """Copy images of the engine to every node, or to the worker alone."""
         engine = self._require_engine()
         for image in images:
             if not engine.has_image(image):
                 raise DevclusterError(f"The container engine has no image {image}: build or pull it first.")
+        if worker_only:
+            for image in images:
+                load_on_node(engine, image, self._settings.worker, self._screen)
+            return
         with self._screen.step(f"Loading {', '.join(images)} into the nodes"):
             Kind(self._settings, engine).load(self._settings.outputs / "bin" / "kind", images)
 

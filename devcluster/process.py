@@ -95,14 +95,15 @@ def run(
 
 def pipe(first: Sequence[str | Path], second: Sequence[str | Path], env: Mapping[str, str]) -> str:
     """`first | second`; both must succeed. Returns the second one's output."""
-    with subprocess.Popen(mortal(first), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment()) as source:
+    settings = environment(env)
+    with subprocess.Popen(mortal(first), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=settings) as source:
         done = subprocess.run(
             mortal(second),
             stdin=source.stdout,
             capture_output=True,
             text=True,
             check=False,
-            env=environment(env),
+            env=settings,
         )
         if source.stdout:
             source.stdout.close()

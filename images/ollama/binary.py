@@ -5,11 +5,11 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
+from images.docker import BuildError, say
 
 VERSION = "0.9.2"
 MODULE = "github.com/ollama/ollama"
@@ -18,10 +18,6 @@ ENVIRONMENT = {"CGO_ENABLED": "1", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"
 _CPUINFO = Path("/proc/cpuinfo")
 _LEVEL_3 = {"avx2", "bmi2", "f16c", "fma"}
 GO_MINIMUM = "1.24"
-
-
-class OllamaError(Exception):
-    """What is missing or failed, and what to do."""
 
 
 def cache_root() -> Path:
@@ -53,16 +49,16 @@ def _build(draft: Path) -> None:
     environment = {**os.environ, **ENVIRONMENT, **compiled, "GOBIN": str(draft)}
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OllamaError(f"`{' '.join(command)}` failed:\n{done.stderr[-4000:]}")
+        raise BuildError(f"`{' '.join(command)}` failed:\n{done.stderr[-4000:]}")
     version = _said(str(draft / "ollama"), "--version")
     if VERSION not in version:
-        raise OllamaError(f"The Ollama that was built calls itself {version!r}, not {VERSION}.")
+        raise BuildError(f"The Ollama that was built calls itself {version!r}, not {VERSION}.")
 
 
 def _said(*command: str) -> str:
-    """What a program prints; `OllamaError` where there is none."""
+    """What a program prints; `BuildError` where there is none."""
     if not shutil.which(command[0]):
-        raise OllamaError(
+        raise BuildError(
             f"{command[0]} is not on PATH: Ollama is built with Go {GO_MINIMUM} or later and a C++ compiler "
             "(Debian: apt-get install golang g++)."
         )
@@ -79,7 +75,3 @@ def file_digest(path: Path) -> str:
 
 def _waiting(pid: str) -> None:
     say(f"Another build (process {pid}) is under way: waiting for it")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

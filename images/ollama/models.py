@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock, source_digest
+from images.docker import BuildError, say
 from images.ollama import variants
-from images.ollama.binary import OllamaError, cache_root, ensure_ollama_binary, file_digest, say
+from images.ollama.binary import cache_root, ensure_ollama_binary, file_digest
 from images.tiny import folder, gguf_file
 
 NAME = "tiny"
@@ -62,7 +63,7 @@ def _create(binary: Path, url: str, modelfile: Path) -> None:
     environment = {"OLLAMA_HOST": url, "HOME": str(modelfile.parent), "PATH": os.environ["PATH"]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OllamaError(f"`ollama create {NAME}` failed:\n{done.stderr[-4000:]}")
+        raise BuildError(f"`ollama create {NAME}` failed:\n{done.stderr[-4000:]}")
 
 
 @contextmanager
@@ -99,4 +100,4 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.1)
-    raise OllamaError(f"`ollama serve` did not start:\n{log.read_text()[-4000:]}")
+    raise BuildError(f"`ollama serve` did not start:\n{log.read_text()[-4000:]}")

@@ -18,6 +18,7 @@ from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.pods import program
 from tests.support.runs import benchmark
+from tests.support.volumes import models_claim
 
 MODEL = "tiny"
 
@@ -31,34 +32,9 @@ def ollama_there(cluster: Cluster) -> Cluster:
 
 @pytest.fixture
 def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
-    """A claim in the test's namespace, on a volume that nobody else can claim."""
-    name = f"{namespace.name}-models"
-    rules: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": name}
-    node = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "Exists"}]}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": namespace.name, "name": "models"},
-            "hostPath": {"path": NODE_FOLDER, "type": "Directory"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [node]}},
-        },
-    }
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "models"},
-        "spec": {**rules, "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    ollama_there.apply(volume)
-    namespace.apply(claim)
-    yield "models"
-    ollama_there.kubectl("delete", "persistentvolume", name, "--wait=false")
+    """A claim in the test's namespace on the folder that `make ollama` filled."""
+    with models_claim(ollama_there, namespace, NODE_FOLDER) as claim:
+        yield claim
 
 
 ONE_CORE = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "1"}}

@@ -1,0 +1,62 @@
+"""What the builds of the engines' images ask of docker and of the local cluster."""
+
+import os
+import subprocess
+import sys
+
+KEY_LABEL = "dev.enginebench.key"
+"""The label of an image that says what it was built from."""
+
+
+class BuildError(Exception):
+    """What is missing or failed, and what to do."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Docker:
+    """The docker command; `host` is the engine (None: docker's own choice)."""
+
+    def __init__(self, host: str | None = None) -> None:
+        self._environment = {**os.environ, "DOCKER_BUILDKIT": "0", **({"DOCKER_HOST": host} if host else {})}
+
+    def run(self, *arguments: str) -> str:
+        """What one docker command prints; `BuildError` with its own words where it fails."""
+        done = self._attempt(*arguments)
+        if done.returncode:
+            raise BuildError(f"`docker {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout)[-4000:]}")
+        return done.stdout.strip()
+
+    def field(self, image: str, field: str) -> str:
+        """A field of an image, empty where there is no such image."""
+        done = self._attempt("image", "inspect", "--format", "{{" + field + "}}", image)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def key(self, image: str) -> str:
+        """What an image of ours was built from, empty where it is not ours."""
+        return self.field(image, f'index .Config.Labels "{KEY_LABEL}"')
+
+    def require(self, base: str) -> str:
+        """The ID of a base image, which is pulled where it is not there."""
+        if not self.field(base, ".Id"):
+            self.run("pull", "--quiet", base)
+        return self.field(base, ".Id")
+
+    def megabytes_above(self, image: str, base: str) -> float:
+        """What an image adds to its base, in MB."""
+        return (int(self.field(image, ".Size")) - int(self.field(base, ".Size"))) / 1e6
+
+    def _attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["docker", *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+
+
+def devcluster(*arguments: str) -> str:
+    """What a command of devcluster prints; it says on stderr what it does."""
+    command = [sys.executable, "-m", "devcluster", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+    return done.stdout.strip()

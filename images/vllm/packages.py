@@ -1,0 +1,95 @@
+"""vLLM's packages from PyPI, installed into a folder with locked hashes and compiled."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from images.docker import BuildError, Docker
+
+HERE = Path(__file__).resolve().parent
+LOCKS = (HERE / "requirements.txt", HERE / "vllm.txt")
+PYTHON = "3.11"
+MACHINE = "x86_64"
+GLIBC = 34
+"""2.34 or later is what the base must have."""
+PLACE = "/opt/vllm"
+"""Where the folder is in the image."""
+FOR_GPUS_ALONE = (
+    "nvidia/cudnn/lib/libcudnn_*",
+    "nvidia/cu13/lib/libcusolver*",
+    "nvidia/cu13/lib/libnvrtc.alt*",
+    "nvidia/cu13/lib/libnvrtc-builtins*",
+    "nvidia/cu13/lib/libnvperf*",
+    "nvidia/nvshmem/lib/*.bc",
+    "nvidia/*/include",
+    "**/*.a",
+    "torch/include",
+    "torch/test",
+)
+"""Of the CUDA build of torch: what `import torch` does not load on a CPU."""
+DEBIAN_PACKAGE = "libnuma1"
+
+
+def check_python(docker: Docker, base: str) -> None:
+    """`BuildError` where the base or this machine is not what the lock is for."""
+    if platform.machine() != MACHINE:
+        raise BuildError(
+            f"vLLM's build for the CPU is locked for {MACHINE} only, and this machine is {platform.machine()}."
+        )
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    found = docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
+    if found != PYTHON:
+        raise BuildError(f"{base} has Python {found}; vLLM's packages are locked for {PYTHON}: choose such a base.")
+
+
+def install(site: Path) -> None:
+    """Every locked package, for the base's Python, without what only a GPU would load."""
+    glibc = [f"--platform=manylinux_2_{minor}_{MACHINE}" for minor in range(17, GLIBC + 1)]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+        *("--no-cache-dir", "--require-hashes", "--no-deps", "--only-binary=:all:"),
+        *("--implementation=cp", f"--python-version={PYTHON}"),
+        *(f"--platform={tag}_{MACHINE}" for tag in ("manylinux1", "manylinux2010", "manylinux2014")),
+        *glibc,
+        f"--target={site}",
+        *(word for lock in LOCKS for word in ("--requirement", str(lock))),
+    ]
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+    slim(site)
+    # Any user ID reads them.
+    subprocess.run(["chmod", "--recursive", "a+rX", str(site)], check=True)
+
+
+def slim(site: Path) -> None:
+    """Remove what only a GPU would load."""
+    for pattern in FOR_GPUS_ALONE:
+        for path in list(site.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def compile_all(docker: Docker, base: str, site: Path) -> None:
+    """Once and for all, by the base's own Python: a pod that may not write there would compile at every start."""
+    compiling = f"python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /site -p {PLACE} /site"
+    # torch has modules in the syntax of later Pythons, which fail, rightly.
+    script = f"{compiling} >/dev/null 2>&1; test -d /site/vllm/__pycache__"
+    docker.run("run", "--rm", "--network=none", "--volume", f"{site}:/site", "--entrypoint=sh", base, "-c", script)
+
+
+def debian_packages(folder: Path) -> None:
+    """Its .deb, where apt-get is there; the build fetches it elsewhere."""
+    folder.mkdir()
+    (folder / "README").write_text("What apt-get got for the build.\n")
+    if shutil.which("apt-get"):
+        command = ["apt-get", "download", DEBIAN_PACKAGE]
+        # As root apt-get would hand the download to a user that may not write here.
+        done = subprocess.run(
+            [*command, "-o", "APT::Sandbox::User=root"], cwd=folder, capture_output=True, check=False, text=True
+        )
+        if done.returncode:
+            raise BuildError(
+                f"`{' '.join(command)}` failed: run `apt-get update` and try again.\n{done.stderr[-2000:]}"
+            )

@@ -1,0 +1,92 @@
+"""The published experiment in small on real engines: vLLM, Ollama as it comes, Ollama with eight slots.
+
+`make vllm ollama` has built both and put them and the tiny model on the worker. The namespace enforces the restricted
+profile, and every pod gets a random user ID, as on OpenShift.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import pytest
+import yaml
+
+from images.ollama.build import NODE_FOLDER
+from images.vllm.build import IMAGE, VERSION
+from tests.cluster.conftest import ROOT, make
+from tests.engines.conftest import show
+from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
+from tests.support.openshift import USER_ID, random_ids
+from tests.support.volumes import models_claim
+
+EXAMPLE = ROOT / "examples" / "vllm-vs-ollama-cpu.yaml"
+TARGETS = ("vllm", "ollama-default", "ollama-8")
+WITHIN = 900
+"""vLLM takes under a minute to start where the machine has nothing else to do."""
+
+
+@pytest.fixture(scope="module")
+def built(cluster: Cluster) -> Cluster:
+    """Both engines and the model are on the worker."""
+    make("ollama")
+    make("vllm")
+    return cluster
+
+
+@pytest.fixture
+def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
+    random_ids(built, namespace)
+    with models_claim(built, namespace, NODE_FOLDER):
+        yield namespace
+
+
+def test_vllm_against_ollama_on_the_cpu(place: Namespace, request: pytest.FixtureRequest) -> None:
+    run = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    users: dict[str, set[int]] = {}
+
+    def watched(name: str) -> dict[str, Any]:
+        place.a_pod("engine")
+        for pod in place.pods("engine"):
+            users.setdefault("engine", set()).add(pod["spec"]["securityContext"]["runAsUser"])
+        place.a_pod("load", within=WITHIN)
+        for pod in place.pods("load"):
+            users.setdefault("load", set()).add(pod["spec"]["securityContext"]["runAsUser"])
+        return place.wait_finished(name, within=WITHIN)
+
+    status = place.measure(run, wait=watched)
+    show(request.config, "Real engines on the CPU, a tiny model (EngineBench's load generator)", status)
+    assert outcome(status) == SUCCESS, status["message"]
+    assert users == {"engine": {USER_ID}, "load": {USER_ID}}
+    check_points(status)
+    check_what_ran(status)
+
+
+def check_points(status: dict[str, Any]) -> None:
+    """Each target has usable figures at each load."""
+    points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
+    assert set(points) == {(target, users) for target in TARGETS for users in (1, 4, 8)}
+    for point in points.values():
+        assert point["validity"] in ("Valid", "Limited"), point
+        assert point["requests"]["succeeded"] > 0
+        assert point["requestsPerSecond"] > 0
+        assert point["outputTokensPerSecond"] > 0
+        for figure in ("ttftMilliseconds", "itlMilliseconds"):
+            assert point[figure]["p50"] > 0
+
+
+def check_what_ran(status: dict[str, Any]) -> None:
+    """What is in force was read back from each engine."""
+    engines = {name: next(group)["engine"] for name, group in groupby(status["targets"], lambda t: t["name"])}
+    vllm = engines["vllm"]
+    assert vllm["version"] == VERSION
+    assert vllm["image"] == IMAGE
+    assert vllm["servedModel"] == "/models/tiny"
+    assert vllm["effective"]["maxModelLen"] == 2048
+    assert vllm["effective"]["dtype"] == "float16"
+    assert vllm["effective"]["prefixCaching"] is True
+    assert vllm["effective"]["kvCacheTokens"] > 2048
+    for name in ("ollama-default", "ollama-8"):
+        assert engines[name]["version"] == "0.9.2"
+        assert engines[name]["servedModel"].startswith("tiny")
+    assert engines["ollama-8"]["effective"]["numParallel"] == 8
+    assert engines["ollama-default"]["effective"]["numParallel"] >= 1

@@ -1,0 +1,46 @@
+"""OpenShift's security context constraints, played by a MutatingAdmissionPolicy on a cluster that has none."""
+
+from tests.support.cluster import Cluster, Manifest, Namespace
+
+USER_ID = 1_000_680_000
+"""From a namespace's range of IDs, as `restricted-v2` gives it; no image has a user of that number."""
+LABEL = "enginebench.dev/random-ids"
+_NAME = "enginebench-random-ids"
+
+POLICY: Manifest = {
+    "apiVersion": "admissionregistration.k8s.io/v1beta1",
+    "kind": "MutatingAdmissionPolicy",
+    "metadata": {"name": _NAME},
+    "spec": {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {LABEL: "true"}},
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+            ],
+        },
+        "mutations": [
+            {
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {
+                    "expression": "Object{spec: Object.spec{securityContext: Object.spec.securityContext{"
+                    f"runAsUser: {USER_ID}, runAsGroup: 0, fsGroup: {USER_ID}"
+                    "}}}"
+                },
+            }
+        ],
+    },
+}
+BINDING: Manifest = {
+    "apiVersion": "admissionregistration.k8s.io/v1beta1",
+    "kind": "MutatingAdmissionPolicyBinding",
+    "metadata": {"name": _NAME},
+    "spec": {"policyName": _NAME},
+}
+
+
+def random_ids(cluster: Cluster, namespace: Namespace) -> None:
+    """From now on every pod of the namespace gets `USER_ID`, group 0 and that file system group."""
+    cluster.apply(POLICY, BINDING)
+    cluster.kubectl("label", "namespace", namespace.name, f"{LABEL}=true", "--overwrite")
