@@ -15,7 +15,7 @@ from images.ollama.build import NODE_FOLDER
 from images.vllm.build import IMAGE, VERSION
 from tests.cluster.conftest import ROOT, make
 from tests.engines.conftest import show
-from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
+from tests.support.cluster import SUCCESS, Cluster, Namespace, condition, outcome
 from tests.support.openshift import USER_ID, random_ids
 from tests.support.volumes import models_claim
 
@@ -57,6 +57,7 @@ def test_vllm_against_ollama_on_the_cpu(place: Namespace, request: pytest.Fixtur
     show(request.config, "Real engines on the CPU, a tiny model (EngineBench's load generator)", status)
     assert outcome(status) == SUCCESS, status["message"]
     assert users == {"engine": {USER_ID}, "load": {USER_ID}}
+    assert condition(status, "Comparable")["status"] == "True", condition(status, "Comparable")
     check_points(status)
     check_what_ran(status)
 
