@@ -45,6 +45,24 @@ def test_a_load_generator_that_was_stopped_for_a_second_knows_it(tmp_path: Path)
     assert lag.count > 400  # not one sample for the whole second
 
 
+def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) -> None:
+    """It is stopped again and again while the engine goes on writing: what lies in the sockets is read at once."""
+
+    def stutter(process: Process) -> None:
+        for _ in range(15):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.08)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.04)
+
+    with pods.engine() as (_, url):
+        report = pods.measured(four_users(url), tmp_path, disturb=stutter)
+    verdict, together = judge_point(report), report.evidence.coalesced_by_lag
+    assert together > 0.1
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
+    assert f"it read {100 * together:.1f}% of the events together with the one before" in verdict.message
+
+
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A cgroup of the cpu controller of our own."""
