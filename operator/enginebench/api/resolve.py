@@ -223,7 +223,7 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
     warmup = (workload.warmup or Warmup()).max_seconds
     until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
     longest = 2 * IDLE_SECONDS + warmup + until_closed + max(30, 2 * until_closed)
-    return longest if not any_guidellm(spec) else longest + 2 * longest + GUIDELLM_SECONDS
+    return longest if not any_guidellm(spec) else 3 * longest + GUIDELLM_SECONDS
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:

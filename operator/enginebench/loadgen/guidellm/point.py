@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -20,7 +20,7 @@ from enginebench.api.loadplan import EXCHANGE_FOLDER, LoadPlan, PointPlan, Row
 from enginebench.loadgen.bodies import described
 from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.guidellm import records
-from enginebench.loadgen.guidellm.adapter import Adapter, Job, Report
+from enginebench.loadgen.guidellm.adapter import Adapter, Job, JsonObject, Report
 from enginebench.loadgen.guidellm.remote import Agent, Ended, Hello, Tick
 from enginebench.loadgen.guidellm.v0_2 import V02
 from enginebench.loadgen.guidellm.v0_8 import V08
@@ -166,20 +166,9 @@ class GuideLlm:
         wanted = max(LEAST_ROWS, math.ceil(SPARE_ROWS * rate * job.seconds) + 2 * burst_users(point))
         if plan.prompt_reuse == "AsIs":
             wanted = min(wanted, site.bodies.rows)
-        rows: list[Row] = []
-        lines = written = 0
-        with job.rows.open("wb") as file:
-            for number in range(wanted):
-                row = site.bodies.asked_row(point, "window", number)
-                rows = [*rows, row] if number < site.bodies.rows and number < LEAST_ROWS else rows
-                line = msgspec.json.encode(self._adapter.row(job, row)) + b"\n"
-                written += file.write(line)
-                lines += 1
-                if written > MOST_ROWS_BYTES:
-                    break
-        if refusal := self._adapter.refuses(job, rows):
+        if refusal := self._adapter.refuses(job, list(_rows(site, point, min(wanted, LEAST_ROWS)))):
             raise GaveUp("GuideLlmCannot", f"{refusal}.")
-        return job, lines
+        return job, _write(job.rows, (self._adapter.row(job, row) for row in _rows(site, point, wanted)))
 
     async def _run(self, site: Site, job: Job) -> Ended | None:
         """None where we were interrupted."""
@@ -227,6 +216,23 @@ class GuideLlm:
                 f"GuideLLM {self._adapter.version} sent no request; it said: {ended.said.strip()[-1000:]}.",
             )
         return report
+
+
+def _rows(site: Site, point: PointPlan, wanted: int) -> Iterator[Row]:
+    """As EngineBench's own load generator would ask them."""
+    return (site.bodies.asked_row(point, "window", number) for number in range(wanted))
+
+
+def _write(path: Path, rows: Iterable[JsonObject]) -> int:
+    """How many lines were written: all, or as many as there is room for."""
+    lines = written = 0
+    with path.open("wb") as file:
+        for row in rows:
+            written += file.write(msgspec.json.encode(row) + b"\n")
+            lines += 1
+            if written > MOST_ROWS_BYTES:
+                break
+    return lines
 
 
 async def _warm_up(site: Site, point: PointPlan) -> Warmed:
