@@ -22,10 +22,11 @@ from enginebench.results.record import RequestRecord
 
 UNSAID, MOST = 4, 256
 """Slots that are looked for where none were asked for, and at most: who has more has at least so many."""
-TRIES = (16, 64, 256)
+TRIES = (16, 64, 256, 1024)
 """Output tokens. The longer the answers, the less it matters that not all requests are sent and read in one moment."""
-LONG_ENOUGH = 8
-"""Events of an answer: one that ended before tells nothing of those that had not begun."""
+LONG_ENOUGH, LONG_ENOUGH_SECONDS = 8, 0.5
+"""Events of an answer, and from its first to its last: one that ended before tells nothing of those that had not begun,
+and what a busy machine holds us up is short against it. What was asked for is believed at once."""
 A_GOOD_WAY = 4
 """A quarter of the events of the one that has come farthest."""
 SECONDS = 30.0
@@ -37,22 +38,20 @@ _PROMPT = "Count from one to one thousand, in words, one number a line, and say 
 async def requests_at_once(plan: LoadPlan, address: Address, where: SocketAddress) -> tuple[int, int] | None:
     """(so many ran at once, of so many that were sent); None where it cannot be told.
 
-    A try that sees what was asked for, or the same as the one before, is believed; else the last one, the longest.
+    The first try that sees what was asked for, or whose answers are long enough, is believed.
     """
-    sent = min(plan.slots or UNSAID, MOST) + 1
-    until, seen = monotonic() + SECONDS, None
+    sent, until = min(plan.slots or UNSAID, MOST) + 1, monotonic() + SECONDS
     for tokens in TRIES:
+        probe = _Probe(plan, address, tokens)
         try:
-            now = await _Probe(plan, address, tokens).ran(where, sent, until)
+            ran = await probe.ran(where, sent, until)
         except UNREACHABLE:  # the engine answered a moment ago: what fails now fails under load, and is told then
-            break
-        if now is None:
-            break
-        settled = now in (plan.slots, seen)
-        seen = now
-        if settled:
-            break
-    return (seen, sent) if seen else None
+            return None
+        if ran is None:
+            return None
+        if ran == plan.slots or probe.seconds >= LONG_ENOUGH_SECONDS:
+            return ran, sent
+    return None
 
 
 class _Probe:
@@ -65,9 +64,10 @@ class _Probe:
         self._name = f"slots{tokens}"
         self.gaps = Gaps()  # never opened: nothing is measured
         self._records: list[RequestRecord] = []
+        self.seconds = 0.0
+        """What the answer that has come farthest has taken, from its first event."""
         self._open = 0
         self._over = asyncio.Event()
-        self._ran: int | None = None
 
     async def ran(self, where: SocketAddress, number: int, until: float) -> int | None:
         """Requests that ran at once, of so many; None where the answers were too short to tell."""
@@ -83,23 +83,22 @@ class _Probe:
             with suppress(TimeoutError):
                 async with asyncio.timeout(until - monotonic()):
                     await self._over.wait()
-            self._count()
-            return self._ran
+            return self._count()
         finally:
             for connection in connections:
                 connection.close()
 
-    def _count(self) -> None:
-        """Once: what is read after the first end may be of a request that had waited for it."""
-        farthest = max(record.events for record in self._records)
-        if self._ran is None and farthest >= LONG_ENOUGH:
-            self._ran = sum(record.events * A_GOOD_WAY >= farthest for record in self._records)
+    def _count(self) -> int | None:
+        """What was read in the same moment as the first end is counted, too: the event was waited for."""
+        farthest = max(self._records, key=lambda record: record.events)
+        self.seconds = (farthest.last - farthest.first) / 1e9
+        if farthest.events < LONG_ENOUGH:
+            return None
+        return sum(record.events * A_GOOD_WAY >= farthest.events for record in self._records)
 
     def _end(self, *, well: bool) -> None:
         """A request that was refused waits for nobody; where all were, there is nothing to wait for."""
         self._open -= 1
-        if well and not self._over.is_set():
-            self._count()
         if well or not self._open:
             self._over.set()
 

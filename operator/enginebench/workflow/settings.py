@@ -43,15 +43,18 @@ class Comparison:
 
 
 def compared(asked: Mapping[str, Fact], effective: Mapping[str, Fact]) -> Comparison:
-    """Setting by setting. Slots are told by the log and by the probe; either may say that they are others."""
+    """Setting by setting. Slots are told by the log, which Ollama goes by, and else by the probe."""
     different: dict[str, tuple[Fact, str]] = {}
     unknown = []
     for name, wanted in asked.items():
         told = effective.get(name)
+        probed = _probed(wanted, effective) if name == SLOTS else ""
         if told is not None and told != wanted:
             different[name] = wanted, _word(told)
-        elif name == SLOTS and (probed := _probed(wanted, effective)):
+        elif probed and told is None:
             different[name] = wanted, probed
+        elif probed and told is not None:
+            unknown.append(f"{name}: its log says {_word(told)}, the probe {probed}")
         elif told is None and not (name == SLOTS and RAN in effective):
             unknown.append(name)
     return Comparison(different, tuple(unknown))
@@ -109,7 +112,11 @@ def condition(comparison: Comparison | None) -> tuple[str, str, str]:
         cures = "; ".join(f"{name}: {_CURES[name]}" for name in comparison.different if name in _CURES)
         return "False", NOT_IN_FORCE, f"{comparison.words}. {cures}".strip()
     if comparison.unknown:
-        return "Unknown", "NotTold", f"The engine does not tell what is in force of {', '.join(comparison.unknown)}."
+        return (
+            "Unknown",
+            "NotTold",
+            f"What is in force is not told, or not of one voice: {', '.join(comparison.unknown)}.",
+        )
     return "True", "AsAsked", "Every setting that was asked for is in force."
 
 

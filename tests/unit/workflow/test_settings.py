@@ -35,8 +35,8 @@ OLLAMA: dict[str, Any] = {"flashAttention": False, "kvCacheType": "f16", "argume
         (
             {"numParallel": 8},
             {"numParallel": 8, "requestsAtOnce": 2, "requestsProbed": 9},
-            "numParallel: 8 asked for, 2 (of 9 requests sent at once) in force",
-            (),
+            "",
+            ("numParallel: its log says 8, the probe 2 (of 9 requests sent at once)",),
         ),
         (
             {"numParallel": 8},
