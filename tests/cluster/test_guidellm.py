@@ -71,14 +71,19 @@ def test_three_load_generators_side_by_side(both_versions: Cluster, namespace: N
         {"generator": "guidellm", "version": "0.8.1"},
         {"generator": "guidellm", "version": "0.2.1"},
     ]
-    assert "(by GuideLLM 0.8.1)" in status["summary"]["text"] or status["summary"]["target"] == "new-sim"
-    assert "times its output" not in status["summary"]["text"], "three load generators are not compared"
+    text = status["summary"]["text"]
+    assert "times its output" not in text, "three load generators are not compared"
+    for point in (new, old):
+        if point["validity"] != "Invalid":
+            assert f"{point['target']} (SIMULATED) (by GuideLLM {point['generatorVersion']}) peaks at" in text
     for point in (new, old):
         assert point["requests"]["succeeded"] > 10, point
         if point["validity"] == "Invalid":  # a busy machine: the point must say so, and says nothing of the engine
             assert point["reasons"][0] == SATURATED, point
             continue
-        # 1 % or 0.5 ms of the engine's own times, beside what a machine with other work does to every client.
+        if own["validity"] == "Invalid":
+            continue
+        # How exact each is, is tested against a server of known timing; here, that both saw the same engine.
         assert percentile(point, "itlMilliseconds") == pytest.approx(percentile(own, "itlMilliseconds"), rel=0.1)
         assert percentile(point, "ttftMilliseconds") == pytest.approx(percentile(own, "ttftMilliseconds"), rel=0.5)
 
