@@ -5,6 +5,7 @@
 - A request is given up after 300 s unless the back end is told another time.
 - It sends no sampling settings and no body of the user's; with known output lengths it tells every engine to ignore
   the end of sequence. `spec` refuses what that makes impossible.
+- Its TTFT has some milliseconds of its own, also at rest: told in docs/guidellm.md, and not corrected.
 - Of a request that its end cut off it forgets when the first token came.
 """
 
