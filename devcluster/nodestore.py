@@ -19,6 +19,8 @@ def load_on_node(engine: Engine, image: str, node: str, screen: Screen) -> None:
         screen.say(f"  {node} has {image} already")
         return
     with screen.step(f"Loading {image} into {node}"):
-        unpack = ["docker", *inside, "import", "--all-platforms", "--digests", "--snapshotter=overlayfs", "-"]
+        # The base name: else the kubelet reports the image's ID under a name made of today's date.
+        base = f"--base-name={image.rpartition(':')[0]}"
+        unpack = ["docker", *inside, "import", base, "--all-platforms", "--digests", "--snapshotter=overlayfs", "-"]
         process.pipe(["docker", "save", image], unpack, engine.env)
         engine.docker(*inside, "label", image, f"{_LABEL}={id_}")

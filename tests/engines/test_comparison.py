@@ -80,7 +80,7 @@ def check_what_ran(status: dict[str, Any]) -> None:
     engines = {name: next(group)["engine"] for name, group in groupby(status["targets"], lambda t: t["name"])}
     vllm = engines["vllm"]
     assert vllm["version"] == VERSION
-    assert vllm["image"] == IMAGE
+    assert vllm["imageID"].startswith(f"{IMAGE.rpartition(':')[0]}@sha256:")
     assert vllm["servedModel"] == "/models/tiny"
     assert vllm["effective"]["maxModelLen"] == 2048
     assert vllm["effective"]["dtype"] == "float16"
