@@ -218,6 +218,10 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     slots: int = 0
     """Ollama: requests that it was told to answer at once; 0: it was left to choose."""
     simulated: bool = False
+    prometheus_url: str = ""
+    """Asked for the state of the engine's GPUs after each point; empty: nobody is."""
+    engine_pod: str = ""
+    """The engine's pod, where it is ours."""
     calibrate_url: str = ""
     """A simulated engine in the same pod, against which the load generator measures itself first; empty: it does not."""
 

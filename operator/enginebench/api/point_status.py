@@ -96,6 +96,27 @@ class PointEngine(StatusObject):
     """Prompt tokens found in its prefix cache, of those looked up, 0 to 1."""
 
 
+class PointGpu(StatusObject):
+    """The engine's GPUs in the window, by NVIDIA's DCGM exporter."""
+
+    unobserved: str | None = None
+    """Why nothing is known; absent where something is."""
+    sm_clock_mean: float | None = None
+    """SM clock, MHz: the mean over all GPUs and samples."""
+    sm_clock_min: float | None = None
+    """The lowest."""
+    power_mean: float | None = None
+    """Power of a GPU, W: the mean."""
+    temperature_max: float | None = None
+    """The hottest, °C."""
+    utilization_mean: float | None = None
+    """GPU utilization, percent: the mean."""
+    memory_used_max: float | None = None
+    """Most memory in use on a GPU, MiB."""
+    thermal_throttling: float | None = None
+    """Share of the samples, 0 to 1, in which clocks were held down for heat."""
+
+
 class PointStatus(StatusObject):
     """One load point."""
 
@@ -144,3 +165,6 @@ class PointStatus(StatusObject):
     at which the request was due."""
     engine: PointEngine | None = None
     """What the engine's own metrics say of the window. In a run of more than 200 load points only the data have it."""
+    gpu_state: PointGpu | None = None
+    """The engine's GPUs in the window, where spec.monitoring says who knows. In a run of more than 200 load points
+    only the data have it."""

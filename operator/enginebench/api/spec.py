@@ -8,6 +8,7 @@ from enginebench.api.base import SpecObject, keyed_by
 from enginebench.api.engines import Target
 from enginebench.api.execution import KeptResults, LoadGenerator, Placement, Timeouts
 from enginebench.api.guidellm_rules import GUIDELLM_RULES
+from enginebench.api.monitoring import Monitoring
 from enginebench.api.pods import PodSettings
 from enginebench.api.rules import Rule
 from enginebench.api.workload import LOAD_POINTS, Workload
@@ -116,6 +117,8 @@ class BenchmarkRunSpec(SpecObject):
     """Where the load comes from."""
     placement: Placement | None = None
     """How the engines' nodes relate to each other."""
+    monitoring: Monitoring | None = None
+    """Who tells of the engine's GPUs: clocks, power, temperature, throttling. Where absent, nobody is asked."""
     results: KeptResults | None = None
     """What is kept beside the figures."""
     timeouts: Timeouts | None = None

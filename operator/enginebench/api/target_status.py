@@ -52,6 +52,8 @@ class GpuStatus(StatusObject):
     The load points are then GPUShared."""
     replicas: int | None = None
     """How many times each GPU is handed out; absent where it is not more than once."""
+    state: str | None = None
+    """Observed where spec.monitoring tells of clocks, power and heat (status.points[].gpuState), else Unobserved."""
 
 
 class EngineStatus(StatusObject):

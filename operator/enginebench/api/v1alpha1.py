@@ -37,6 +37,7 @@ from enginebench.api.engines import (
 from enginebench.api.env import RESERVED_ENV, EnvVar, EnvVarSource
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.generators import GUIDELLM_IMAGE, OWN_GUIDELLM_ARGS, GuideLlm, NativeGenerator, TargetGenerator
+from enginebench.api.monitoring import Monitoring, Prometheus
 from enginebench.api.pods import (
     EmptyDirCache,
     ModelCache,
@@ -50,6 +51,7 @@ from enginebench.api.point_status import (
     FinishReasons,
     PercentileStatus,
     PointEngine,
+    PointGpu,
     PointLoad,
     PointRequests,
     PointStatus,
@@ -202,6 +204,7 @@ __all__ = [
     "LoadGeneratorStatus",
     "LocalRef",
     "ModelCache",
+    "Monitoring",
     "NativeGenerator",
     "NotComparable",
     "ObjectMeta",
@@ -214,10 +217,12 @@ __all__ = [
     "PlacementStatus",
     "PodSettings",
     "PointEngine",
+    "PointGpu",
     "PointLoad",
     "PointRequests",
     "PointStatus",
     "Progress",
+    "Prometheus",
     "PromptReuse",
     "PromptsAsIs",
     "RateRange",

@@ -291,6 +291,10 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         pull_without_tls=target.pulled_without_tls,
         slots=int(engine.asked(spec, target).get("numParallel", 0)),
         simulated=target.simulated is not None,
+        prometheus_url=spec.monitoring.prometheus.url if spec.monitoring is not None else "",
+        engine_pod=child_name(seen.name, seen.uid, Role.ENGINE, create.target, create.attempt)
+        if engine.deployed
+        else "",
         request=request,
         processes=generator.processes,
         pods=generator.pods,

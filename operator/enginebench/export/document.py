@@ -22,7 +22,7 @@ JsonObject = dict[str, Any]
 
 def document(run: Run) -> JsonObject:
     """`{format, enginebenchVersion, run: {metadata, spec, status}, points: [{row, report, distributions, series,
-    engineSeries}]}`."""
+    engineSeries, gpuSeries}]}`."""
     metadata = run.object["metadata"]
     kept = ("name", "namespace", "uid", "generation", "creationTimestamp", "labels", "annotations")
     return {
@@ -45,13 +45,16 @@ def as_json(run: Run) -> bytes:
 def _point(point: Point) -> JsonObject:
     if point.report is None:
         return {"row": point.row}
-    report = msgspec.to_builtins(msgspec.structs.replace(point.report, histograms={}, series=b"", engine_series=b""))
+    report = msgspec.to_builtins(
+        msgspec.structs.replace(point.report, histograms={}, series=b"", engine_series=b"", gpu_series=b"")
+    )
     return {
         "row": point.row,
         "report": report,
         "distributions": {name: _distribution(data) for name, data in sorted(point.report.histograms.items())},
         "series": _series(point.report),
-        "engineSeries": _engine_series(point.report),
+        "engineSeries": _columns(point.report.engine_series),
+        "gpuSeries": _columns(point.report.gpu_series),
     }
 
 
@@ -84,9 +87,6 @@ def _series(report: PointReport) -> JsonObject | None:
     return columns | {"tokens": [round(events * decoded.tokens_per_event) for events in decoded.events]}
 
 
-def _engine_series(report: PointReport) -> JsonObject | None:
-    """The engine's own metrics, as columns."""
-    if not report.engine_series:
-        return None
-    columns: JsonObject = msgspec.to_builtins(engine_metrics.decode(report.engine_series))
-    return columns
+def _columns(data: bytes) -> JsonObject | None:
+    """The engine's own metrics, or its GPUs'."""
+    return msgspec.to_builtins(engine_metrics.decode(data)) if data else None

@@ -13,7 +13,7 @@ from enginebench.results.messages import Censored, Figure, PointReport
 Value = str | int | float | bool | None
 FIRST = ("run", "namespace", "run_uid", "target", "attempt", "index", "repeat", "validity", "reasons", "message")
 """Columns that every row has, at the front. Those of the report follow: durations in milliseconds."""
-LEFT_OUT = frozenset({"index", "repeat", "histograms", "series", "engine_series", "evidence"})
+LEFT_OUT = frozenset({"index", "repeat", "histograms", "series", "engine_series", "gpu_series", "evidence"})
 """Of a report: told by the row, or too large for a cell."""
 SEVERAL_COLUMNS = frozenset(
     field.name

@@ -3,10 +3,10 @@
 import asyncio
 import gc
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic_ns, time
 from typing import Any
 
 import msgspec
@@ -20,11 +20,13 @@ from enginebench.loadgen.keep import Kept, keep
 from enginebench.loadgen.load import Load, Terms
 from enginebench.loadgen.models import is_wrong
 from enginebench.loadgen.open_loop import OpenLoop
+from enginebench.loadgen.prometheus import gpu_series
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.scraper import HAS_NONE, Scraper
 from enginebench.loadgen.shard import WHOLE, Shard
+from enginebench.results.gpu_state import GpuSeries
 from enginebench.results.messages import PointReport
 from enginebench.results.seen import Seen
 from enginebench.results.shares import NoCommonWindowError
@@ -153,6 +155,10 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         if interrupted or load.lost_shards:
             return None  # as if the window had never opened
         raise
+    opened_at = time() - (monotonic_ns() - seen.window.open) / 1e9
+    gpus: Sequence[GpuSeries] | str | None = None
+    if plan.prometheus_url:
+        gpus = await gpu_series(plan, opened_at, opened_at + seen.window.seconds)
     course = Course(
         started_at=started_at,
         ended_at=ended_at,
@@ -167,6 +173,8 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         prompts_repeated=load.prompts_repeated,
         request=site.bodies.described,
         scraped=scraped,
+        gpus=gpus,
+        opened_at=opened_at,
     )
     return await asyncio.to_thread(_report, plan, point, seen, course)
 

@@ -8,14 +8,15 @@ import msgspec
 
 from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
-from enginebench.results import engine_metrics, figures, series
+from enginebench.results import engine_metrics, figures, gpu_state, series
 from enginebench.results.backlog import in_flight_growth
 from enginebench.results.engine_metrics import Scraped
 from enginebench.results.frames import Encoder
+from enginebench.results.gpu_state import GpuSeries
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Delivery, Evidence, PointReport, RequestBody, RequestCounts
+from enginebench.results.messages import Delivery, Evidence, GpuState, PointReport, RequestBody, RequestCounts
 from enginebench.results.prompts import short_prompts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
@@ -46,6 +47,10 @@ class Course:
     request: RequestBody | None = None
     scraped: Scraped | None = None
     """What the engine told of itself; None: it was not asked."""
+    gpus: Sequence[GpuSeries] | str | None = None
+    """What was told of its GPUs, or why nothing was; None: nobody was asked."""
+    opened_at: float = 0.0
+    """The window's opening by the clock of the day."""
 
 
 def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
@@ -105,7 +110,8 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         generator_version=__version__,
     )
     span = series.seconds(records, seen.ticks, window, counted)
-    return _with_engine_series(most_bytes, _within(most_bytes, report, distributions, span), seen, course.scraped)
+    report = _with_engine_series(most_bytes, _within(most_bytes, report, distributions, span), seen, course.scraped)
+    return _with_gpus(most_bytes, report, course)
 
 
 def _delivery(seen: Seen, tracked: Sequence[RequestRecord]) -> Delivery:
@@ -184,6 +190,19 @@ def _with_engine_series(most_bytes: int, report: PointReport, seen: Seen, scrape
         scraped, seen, lambda s: _wire_bytes(msgspec.structs.replace(report, engine_series=s)) <= most_bytes
     )
     return msgspec.structs.replace(report, engine_series=data)
+
+
+def _with_gpus(most_bytes: int, report: PointReport, course: Course) -> PointReport:
+    if course.gpus is None:
+        return report
+    if isinstance(course.gpus, str):
+        return msgspec.structs.replace(report, gpu_state=GpuState(unobserved=course.gpus))
+    told = msgspec.structs.replace(report, gpu_state=gpu_state.summary(course.gpus))
+    begin, end = course.opened_at, course.opened_at + report.window_seconds
+    data = gpu_state.fit(
+        course.gpus, begin, end, lambda s: _wire_bytes(msgspec.structs.replace(told, gpu_series=s)) <= most_bytes
+    )
+    return msgspec.structs.replace(told, gpu_series=data)
 
 
 def _wire_bytes(report: PointReport) -> int:

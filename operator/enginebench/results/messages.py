@@ -230,6 +230,35 @@ class EngineMetrics(Wire, frozen=True, kw_only=True):
     own_gap_mean: float | None = None
 
 
+class GpuState(Wire, frozen=True, kw_only=True):
+    """The engine's GPUs in the window, by NVIDIA's DCGM exporter: over all of them and all samples."""
+
+    unobserved: str = ""
+    """Why nothing is known."""
+    gpus: int = 0
+    samples: int = 0
+    """Of the metric that has most, of one GPU."""
+    sm_clock_mean: float | None = None
+    """MHz."""
+    sm_clock_min: float | None = None
+    power_mean: float | None = None
+    """Watts of a GPU."""
+    power_max: float | None = None
+    temperature_mean: float | None = None
+    """Degrees Celsius."""
+    temperature_max: float | None = None
+    utilization_mean: float | None = None
+    """Percent."""
+    memory_used_max: float | None = None
+    """MiB."""
+    thermal_throttling: float | None = None
+    """Share of the samples in which the clocks were held down for heat."""
+    power_throttling: float | None = None
+    """Share of the samples in which they were held down by the power limit, as they commonly are."""
+    thermal_violation_seconds: float | None = None
+    """How long the hottest GPU was held down for heat."""
+
+
 class GuideLlmCount(Wire, frozen=True, kw_only=True):
     """The window as GuideLLM 0.2.1 counts: `results.guidellm`."""
 
@@ -302,6 +331,10 @@ class PointReport(Wire, frozen=True, kw_only=True):
     engine_metrics: EngineMetrics | None = None
     engine_series: bytes = b""
     """Of the scrapes, in `results.engine_metrics`' own format; the step is recorded in it."""
+    gpu_state: GpuState | None = None
+    """Where the plan names a Prometheus."""
+    gpu_series: bytes = b""
+    """In the format of `engine_series`: means over the GPUs."""
     histograms: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Per figure the whole distribution, in `results.histogram`'s own format; `ttftTpot` in that of `results.grid`."""
     series: bytes = b""

@@ -6,7 +6,15 @@ from datetime import datetime
 from enginebench.api.generators import GUIDELLM
 from enginebench.api.guidellm_rules import guidellm_of
 from enginebench.api.pod_resolve import resolve_pod
-from enginebench.api.v1alpha1 import Attempt, DownloadStatus, EngineStatus, GpuStatus, LoadGeneratorStatus, Timings
+from enginebench.api.v1alpha1 import (
+    Attempt,
+    BenchmarkRunSpec,
+    DownloadStatus,
+    EngineStatus,
+    GpuStatus,
+    LoadGeneratorStatus,
+    Timings,
+)
 from enginebench.workflow import gpus
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
 from enginebench.workflow.rules.collect import detailed
@@ -154,7 +162,18 @@ def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
         mig_strategy=labels.get(gpus.MIG_STRATEGY),
         sharing=gpus.sharing(labels, asked.gpu_resource),
         replicas=gpus.replicas(labels, asked.gpu_resource),
+        state=_gpu_state(seen.spec, target),
     )
+
+
+def _gpu_state(spec: BenchmarkRunSpec, target: TargetView) -> str | None:
+    """Whether anything is known of clocks and heat; None: the first point will tell."""
+    if spec.monitoring is None:
+        return "Unobserved"
+    told = [row.gpu_state for row in target.rows if row.gpu_state is not None]
+    if not told:
+        return None
+    return "Unobserved" if all(one.unobserved for one in told) else "Observed"
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -233,6 +233,20 @@ def _prompt_truncated(case: Case) -> str:
     return f"prompts were cut off without a word: {', '.join(found)}" if found else ""
 
 
+def _gpu_throttled(case: Case) -> str:
+    state, found = case.report.gpu_state, []
+    if state is None:
+        return ""
+    if state.thermal_throttling:
+        found.append(f"in {state.thermal_throttling:.0%} of the samples")
+    if state.thermal_violation_seconds:
+        found.append(f"for {state.thermal_violation_seconds:.3g} s")
+    if not found:
+        return ""
+    hottest = f", the hottest GPU at {state.temperature_max:.0f} °C" if state.temperature_max is not None else ""
+    return f"the GPU's clocks were held down for heat {' and '.join(found)}{hottest}"
+
+
 def _engine_disagrees(case: Case) -> str:
     return cross_check.disagreement(case.report)
 
@@ -264,6 +278,7 @@ LIMITED: dict[str, Reason] = {
     "EngineNotIdle": _engine_not_idle,
     "EngineShared": _engine_shared,
     "EngineDisagrees": _engine_disagrees,
+    "GPUThrottled": _gpu_throttled,
     "Overloaded": _overloaded,
     "Censored": _censored,
     "TooFewSamples": _too_few_samples,

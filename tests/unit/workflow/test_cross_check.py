@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from enginebench.results.messages import EngineMetrics, Evidence
+from enginebench.results.messages import EngineMetrics, Evidence, GpuState
 from enginebench.workflow.observed import StoredPoint
+from enginebench.workflow.readback import engine_status
 from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.verdicts import judge_point
-from tests.unit.workflow.build import observed, received, report
+from tests.unit.workflow.build import engine, observed, received, report, spec, target
 
 AGREED: dict[str, Any] = {
     "names": {"ttft": "vllm:time_to_first_token_seconds"}, "scrapes": 7, "seconds": 30.0,
@@ -83,3 +84,49 @@ def test_the_row_tells_the_engines_own_metrics() -> None:
         {"unobserved": "GET /metrics: HTTP 404"},
         None,
     ]  # fmt: skip
+
+
+HOT = GpuState(gpus=1, samples=9, sm_clock_mean=1234.5678, temperature_max=88.0, thermal_throttling=0.5)
+MONITORED = {"monitoring": {"prometheus": {"url": "http://prometheus:9090"}}}
+
+
+@pytest.mark.parametrize(
+    ("state", "want"),
+    [
+        (None, ()),
+        (GpuState(unobserved="nobody"), ()),
+        (GpuState(thermal_throttling=0.0, power_throttling=1.0, thermal_violation_seconds=0.0), ()),
+        (HOT, ("GPUThrottled",)),
+        (GpuState(thermal_violation_seconds=0.01), ("GPUThrottled",)),
+    ],
+)
+def test_a_gpu_that_was_too_hot(state: GpuState | None, want: tuple[str, ...]) -> None:
+    assert judge_point(report(gpu_state=state)).reasons == want
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "states", "want"),
+    [
+        ({}, [], "Unobserved"),
+        (MONITORED, [], None),
+        (MONITORED, [GpuState(unobserved="nobody there")], "Unobserved"),
+        (MONITORED, [GpuState(unobserved="nobody there"), HOT], "Observed"),
+    ],
+)
+def test_the_target_says_whether_its_gpus_were_observed(
+    monitoring: dict[str, Any], states: list[GpuState], want: str | None
+) -> None:
+    run = spec(engineDefaults={"gpu": {"count": 1}}, **monitoring)
+    stored = tuple(StoredPoint("a-sim", 1, received(n, gpu_state=state)) for n, state in enumerate(states))
+    rows, _ = collect(observed(spec=run, stored=stored))
+    told = [row.gpu_state.document() if row.gpu_state is not None else None for row in rows]
+    assert told == [
+        {"unobserved": "nobody there"} if state.unobserved else
+        {"smClockMean": 1234.6, "temperatureMax": 88.0, "thermalThrottling": 0.5}
+        for state in states
+    ]  # fmt: skip
+    seen = observed(spec=run, pods=(engine(image_id="x@sha256:1"),))
+    status = engine_status(seen, target(spec=run.targets[0], rows=tuple(rows)))
+    assert status is not None
+    assert status.gpu is not None
+    assert status.gpu.state == want

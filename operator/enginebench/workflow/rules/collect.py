@@ -10,12 +10,13 @@ from enginebench.api.v1alpha1 import (
     FinishReasons,
     PercentileStatus,
     PointEngine,
+    PointGpu,
     PointLoad,
     PointRequests,
     PointStatus,
 )
 from enginebench.results.measured import tps_error
-from enginebench.results.messages import Censored, EngineMetrics, Figure, PointReport
+from enginebench.results.messages import Censored, EngineMetrics, Figure, GpuState, PointReport
 from enginebench.results.rounding import short
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep
@@ -173,6 +174,21 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         tpot_milliseconds=_percentiles(report.tpot) if full else None,
         request_latency_milliseconds=_percentiles(report.request_latency) if full else None,
         engine=_engine(report.engine_metrics) if full else None,
+        gpu_state=_gpu_state(report.gpu_state) if full else None,
+    )
+
+
+def _gpu_state(state: GpuState | None) -> PointGpu | None:
+    if state is None or state.unobserved:
+        return None if state is None else PointGpu(unobserved=state.unobserved)
+    return PointGpu(
+        sm_clock_mean=_short(state.sm_clock_mean),
+        sm_clock_min=_short(state.sm_clock_min),
+        power_mean=_short(state.power_mean),
+        temperature_max=_short(state.temperature_max),
+        utilization_mean=_short(state.utilization_mean),
+        memory_used_max=_short(state.memory_used_max),
+        thermal_throttling=_short(state.thermal_throttling),
     )
 
 
