@@ -64,11 +64,13 @@ def _ttft(metrics: EngineMetrics) -> str:
 def _itl(metrics: EngineMetrics, tokens_per_event: float | None) -> str:
     """The engine counts a gap for each of its outputs, which is a token, or several that it guessed at once; we count
     one for each event, into which its frontend may have put several outputs, or none: an end of sequence has no text.
-    So ours lies between the mean gap of events and that gap divided by the tokens of an event."""
+    So ours lies between the mean gap of events and that gap divided by the tokens of an event, which the two counts
+    tell, too."""
     theirs, gap = metrics.itl_mean, metrics.own_gap_mean
     if theirs is None or gap is None or (metrics.own_gap_count or 0) < LEAST_GAPS:
         return ""
-    least = gap / max(1.0, tokens_per_event or 1.0)
+    outputs = (metrics.itl_count or 0) / (metrics.own_gap_count or 1)
+    least = gap / max(1.0, tokens_per_event or 1.0, outputs)
     off = theirs - gap if theirs > gap else least - theirs
     if off <= max(SHARE * theirs, FLOOR_MILLISECONDS):
         return ""
