@@ -72,6 +72,7 @@ def test_the_status_tells_what_was_asked_for_and_got() -> None:
         resource=MIG,
         sharing="time-slicing",
         replicas=2,
+        state="Unobserved",
     )
 
 
