@@ -226,4 +226,5 @@ def test_the_gpu_is_read_from_the_node_s_labels() -> None:
         "memoryMebibytes": 40960,
         "cuda": "12.8",
         "migStrategy": "mixed",
+        "state": "Unobserved",
     }
