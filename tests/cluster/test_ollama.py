@@ -222,5 +222,57 @@ def test_a_model_too_large_for_its_volume_is_not_tried_again_and_again(namespace
     assert 'Usage of EmptyDir volume "models" exceeds the limit "1Mi"' in told["message"]
 
 
+@pytest.fixture
+def own_claim(cluster: Cluster, namespace: Namespace) -> Iterator[str]:
+    """A ReadWriteOnce claim without a model, on a disk of the worker where anyone may write, as with fsGroup."""
+    name = f"{namespace.name}-own"
+    access: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    node = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "Exists"}]}
+    volume = {
+        **access,
+        "capacity": {"storage": "1Gi"},
+        "claimRef": {"namespace": namespace.name, "name": "own"},
+        "hostPath": {"path": "/var/tmp", "type": "Directory"},  # noqa: S108  # of the node
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [node]}},
+    }
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": volume})
+    wanted = {**access, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}}
+    namespace.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "own"}, "spec": wanted})
+    yield "own"
+    cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
+
+
+def test_onto_a_claim_the_model_comes_before_the_engine_asks_for_a_gpu(
+    namespace: Namespace, registry: str, own_claim: str
+) -> None:
+    """And the second target, with the same model on the same claim, needs no fetch of its own."""
+    cache = {"gpu": {"count": 1}, "modelCache": {"persistentVolumeClaim": {"claimName": own_claim}}}
+    run = pulling(f"{registry}/slow/tiny", pod=cache)
+    again = run["spec"]["targets"][0] | {"name": "again"}
+    run["spec"]["targets"].append(again)
+    namespace.apply(run)
+
+    def fetching(status: dict[str, Any]) -> object:
+        download = (status.get("targets") or [{}])[0].get("download") or {}
+        return download.get("bytesPerSecond", 0) > 0 and 0 < download["bytesDone"] < download["bytesTotal"]
+
+    meanwhile = namespace.wait_status("run", fetching, within=90, what="bytes of a fetch")["targets"][0]
+    assert (meanwhile["phase"], "attempts" in meanwhile) == ("DownloadingModel", False)
+    assert meanwhile["message"].startswith("downloading ")
+    assert not namespace.pods("engine")
+    [pod] = namespace.pods("fetch")
+    assert not any("nvidia.com/gpu" in str(c["resources"]) for c in pod["spec"]["containers"])
+    status = namespace.wait_finished("run", within=200)
+    first, second = status["targets"]
+    assert first["modelFetch"]["reason"] == "Completed", status["message"]
+    assert first["modelFetch"]["bytes"] > 1_000_000
+    assert first["timings"]["modelDownloadSeconds"] == first["modelFetch"]["seconds"] > 5
+    assert {"startupSeconds", "verifiedSeconds", "warmupSeconds"} <= set(first["timings"])
+    assert "modelFetch" not in second
+    assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
+    assert {point["target"] for point in status["points"]} == {"pulled", "again"}
+    assert not namespace.pods("fetch")
+
+
 def test_the_demo_shows_the_same_model() -> None:
     assert f"path: {NODE_FOLDER}," in (ROOT / "demo" / "tiny-model.yaml").read_text()

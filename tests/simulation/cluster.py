@@ -19,6 +19,7 @@ from tests.simulation.kueue import Kueue
 from tests.simulation.nodes import Nodes
 from tests.simulation.programs import loadpod
 from tests.simulation.programs.engine import EngineBehaviour, Server, run_engine
+from tests.simulation.programs.fetchpod import FetchBehaviour, FetchPod
 from tests.simulation.programs.loadpod import LoadBehaviour, LoadPod
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.store import Item, Store
@@ -75,6 +76,9 @@ class Cluster:
         """What nobody asked for and no invariant looks for: a Service that selects two engines, …"""
         self.stored: Callable[[list[bytes], bytes], bytes] = lambda _, line: line
         """What a line of a load pod's log is where it is stored, given those before it."""
+        self.fetches: dict[str, FetchBehaviour] = {}
+        self.fetched: dict[str, set[str]] = {}
+        """By claim: the models on it."""
         self._started: Counter[tuple[str, str]] = Counter()
         self._leaders: dict[tuple[str, str, int], tuple[Life, LoadPod]] = {}
         self._followers: defaultdict[tuple[str, str, int], list[Life]] = defaultdict(list)
@@ -108,11 +112,15 @@ class Cluster:
     def _launch(self, life: Life) -> Script:
         container = life.container
         self.transcript.note("cluster", life.pod.name, "runs on", life.node)
+        if life.pod.labels.get(labels.ROLE) == "fetch":
+            return self._launch_fetch(life)
         if "loadgen" in [*(container.get("command") or ()), *(container.get("args") or ())]:
             return self._launch_load(life)
         target = life.pod.labels.get(labels.TARGET, "")
         behaviour = self.engines.setdefault(target, EngineBehaviour())
         self._started[("engine", target)] += 1
+        if self.fetched.get(_claim(life), set()):
+            behaviour = replace(behaviour, has_model=True)
         if self._started[("engine", target)] > behaviour.pods:
             behaviour = behaviour.sound()
         return run_engine(life, behaviour, self.random, self.timeline.unix)
@@ -163,6 +171,32 @@ class Cluster:
         self._leaders[place] = (life, leader := LoadPod(plan, sees, self.random))
         return leader.run(behaviour)
 
+    def _launch_fetch(self, life: Life) -> Script:
+        """What brings a model onto its claim; which program it is makes no difference here."""
+        pod = life.pod
+        target = pod.labels.get(labels.TARGET, "")
+        text = _mounted(life, loadplan.PLAN_FOLDER, loadplan.PLAN_FILE)
+        if text is None:
+            return _no_plan(life)
+        plan = loadpod.read_plan(text)
+        if (plan.task, plan.target, str(plan.attempt)) != ("fetch", target, pod.labels.get(labels.ATTEMPT)):
+            self.oddities.append(f"{pod} is labelled {pod.labels} and its plan says {plan.target}/{plan.attempt}")
+        behaviour = self.fetches.setdefault(target, FetchBehaviour())
+        if self.engines.setdefault(target, EngineBehaviour()).pull_error:
+            behaviour = replace(behaviour, error="ModelPullFailed")
+        self._started[("fetch", target)] += 1
+        if self._started[("fetch", target)] > behaviour.pods:
+            behaviour = FetchBehaviour(seconds=behaviour.seconds)
+        if behaviour.dies_after is not None:
+            self.timeline.after(
+                behaviour.dies_after, lambda: self.kubelets.kill(life, behaviour.exit_code, behaviour.reason)
+            )
+        if behaviour.silent_after is not None:
+            self.timeline.after(behaviour.silent_after, lambda: self.kubelets.hang(life))
+        disk = self.fetched.setdefault(plan.claim, set())
+        program = FetchPod(plan, self.timeline, lambda line: life.write(self.stored(life.log, line)), disk, self.random)
+        return program.run(behaviour)
+
     def _answers(self, life: Life) -> bool:
         """As one load pod sees another one: it runs, and its node is there."""
         return life.running and life.program is not None and not life.program.hangs and self.kubelets.reaches(life)
@@ -206,6 +240,11 @@ class Cluster:
         if not self.kubelets.reaches(life):
             raise Unavailable(f"node {life.node}: connect: no route to host")
         return life.log
+
+
+def _claim(life: Life) -> str:
+    volumes = life.pod.obj["spec"].get("volumes") or ()
+    return next((v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v), "")
 
 
 def _no_plan(life: Life) -> Script:

@@ -344,7 +344,10 @@ def _target(kind: str, place: int, random: Random) -> Obj:
             return {"name": f"t{place}-ollama", "ollama": engine, **cache}
         case "vllm":
             secret = {"tokenSecretRef": {"name": "hf-token", "key": "token"}} if random.random() < 0.5 else {}
-            return {"name": f"t{place}-vllm", "vllm": {"model": "org/tiny", **secret}}
+            own = Random(f"cache {place} {secret} {random.getstate()[1][:4]}")  # noqa: S311 - reproducible on purpose
+            pod = {"modelCache": {"persistentVolumeClaim": {"claimName": CLAIM}}}
+            cache = {"pod": pod} if own.random() < 0.5 else {}
+            return {"name": f"t{place}-vllm", "vllm": {"model": "org/tiny", **secret}, **cache}
     references = {
         "tokenSecretRef": {"name": ENDPOINT_KEY, "key": "token"},
         "tls": {"caConfigMapRef": {"name": ENDPOINT_CA, "key": "ca.crt"}},

@@ -103,6 +103,7 @@ def literals(folder: str, call: str) -> set[str]:
 
 def test_every_failure_has_its_line() -> None:
     reasons = literals("workflow", "Problem") | literals("loadgen", "GaveUp") | literals("loadgen", "Fault")
+    reasons |= literals("fetcher", "GaveUp")
     reasons |= model_download.REASONS
     assert {"Unschedulable", "EngineNotReady", "ModelCorrupt"} <= reasons
     text = (ROOT / "docs/failures.md").read_text("utf-8")

@@ -94,7 +94,7 @@ class DownloadPlan(Wire, frozen=True, kw_only=True):
 
 
 class DatasetPlan(Wire, frozen=True, kw_only=True):
-    """Exactly one of `rows`, `file`, `download` and `synthetic`."""
+    """Exactly one of `rows`, `file`, `download` and `synthetic`; none where a model is fetched."""
 
     rows: tuple[Row, ...] | None = None
     file: str | None = None
@@ -195,14 +195,32 @@ class GuideLlmPlan(Wire, frozen=True, kw_only=True):
     """More arguments of its command."""
 
 
+class FetchPlan(Wire, frozen=True, kw_only=True):
+    """A model of Hugging Face, as the engine will look for it."""
+
+    revision: str = ""
+    """Empty: `main`."""
+    weights_folder: str = ""
+    """A cache of its own for the weights; empty: Hugging Face's, by the environment."""
+    all_weights: bool = False
+    """Of every format, since the engine is told to take another than it would by itself."""
+    token_from: str = ""
+    """The Secret and key of the token in the environment, in words; empty: there is none."""
+
+
 class LoadPlan(Wire, frozen=True, kw_only=True):
     """Everything one load pod does: which engine, which rows, which points, in this order."""
 
     run_uid: str
     target: str
     attempt: int
-    task: Literal["load", "prepare"] = "load"
-    """`prepare` reads the data set, reports it and ends: no engine is touched."""
+    task: Literal["load", "prepare", "fetch"] = "load"
+    """`prepare` reads the data set, reports it and ends: no engine is touched. `fetch` has the model brought onto its
+    claim, and ends."""
+    fetch: FetchPlan | None = None
+    """What is to be fetched, where a model's name does not say it all."""
+    claim: str = ""
+    """The claim that it is fetched onto, in words."""
 
     url: str = ""
     """Base URL of the engine, without a trailing slash and without `/v1`."""
@@ -248,6 +266,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     model_download_seconds: int = 7200
     model_download_stall_seconds: int = 180
     """A download is given up when no byte has come for so long."""
+    verification_seconds: int = 600
+    """From when the engine serves until a completion has come back."""
     startup_seconds: int = 1800
     """The pod gives up waiting for the engine after this; the operator gives up first, with more to say."""
     processes: int = 1

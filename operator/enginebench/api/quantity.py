@@ -24,3 +24,8 @@ def amount(quantity: str) -> Decimal:
 def exceeds(left: str, right: str) -> bool:
     """Whether `left` is more than `right`."""
     return amount(left) > amount(right)
+
+
+def least(*quantities: str) -> str:
+    """The smallest of them, as it is written."""
+    return min(quantities, key=amount)

@@ -70,6 +70,7 @@ class ResolvedTimeouts:
     model_download_seconds: int
     model_download_stall_seconds: int
     startup_seconds: int
+    verification_seconds: int
     point_grace_seconds: int
     calibration_seconds: int
     """The load pod measures itself for so long, at most, before it looks for the engine; 0: it does not."""
@@ -235,6 +236,7 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         model_download_seconds=said.model_download_seconds,
         model_download_stall_seconds=said.model_download_stall_seconds,
         startup_seconds=said.startup_seconds,
+        verification_seconds=said.verification_seconds,
         point_grace_seconds=said.point_grace_seconds,
         calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,
         dataset_seconds=_dataset_seconds(spec.workload.dataset),

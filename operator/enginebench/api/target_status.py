@@ -95,9 +95,13 @@ class Timings(StatusObject):
     image_pull_seconds: float | None = None
     """Until the container ran."""
     model_download_seconds: float | None = None
-    """To download the model."""
+    """To download the model; 0 where it was on its claim already."""
     startup_seconds: float | None = None
-    """From the running container to the verified model, download not counted."""
+    """From the running container until it served, its model loaded; a download by Ollama is not counted."""
+    verified_seconds: float | None = None
+    """From then on until a real completion had come back."""
+    warmup_seconds: float | None = None
+    """From then on until the first load point began: a burst as wide as the widest one, and idleness around it."""
 
 
 class DownloadStatus(StatusObject):
@@ -107,6 +111,31 @@ class DownloadStatus(StatusObject):
     """Bytes that are here."""
     bytes_total: int | None = None
     """Bytes in all, where known."""
+    bytes_per_second: int | None = None
+    """Over the last half minute."""
+    remaining_seconds: int | None = None
+    """At that rate."""
+
+
+class ModelFetch(StatusObject):
+    """The Job that brings the model onto the claim of modelCache before the engine asks for a GPU."""
+
+    number: int
+    """From 1; one that was cut off (suspend, eviction) begins again as the next."""
+    start_time: Time | None = None
+    """When it began."""
+    end_time: Time | None = None
+    """When it ended."""
+    reason: str | None = None
+    """How it ended: Completed, or a stable CamelCase word; absent while it lasts."""
+    message: str | None = None
+    """How it ended, in words."""
+    seconds: float | None = None
+    """How long the download took; 0 where the model was there."""
+    bytes: int | None = None
+    """The model's size, where known."""
+    disruptions: int | None = None
+    """How many fetches in a row, this one among them, were taken away by the cluster."""
 
 
 class LoadGeneratorStatus(StatusObject):
@@ -186,7 +215,7 @@ class TargetStatus(StatusObject):
     name: str
     """Its name in spec.targets."""
     phase: str | None = None
-    """Waiting, Queued, Scheduling, PullingImage, Starting, DownloadingModel, Verifying, WarmingUp,
+    """Waiting, Queued, Scheduling, PullingImage, DownloadingModel, Starting, Verifying, WarmingUp,
     Loading, Collecting, Succeeded, Failed, Skipped or Cancelled: for people."""
     message: str | None = None
     """What is happening, or what went wrong and what to do."""
@@ -204,6 +233,9 @@ class TargetStatus(StatusObject):
     """How long the start took."""
     download: DownloadStatus | None = None
     """The model's download while it lasts."""
+    model_fetch: ModelFetch | None = None
+    """The newest fetch of the model onto its claim; absent where there is no claim, or where an earlier target has
+    fetched the same model onto the same claim."""
     peak: Peak | None = None
     """Where it is at its best; by the means, where there are repeats."""
     repeats: RepeatsStatus | None = None

@@ -6,7 +6,7 @@ from typing import Any
 from enginebench.api import loadplan, resolve
 from enginebench.api.loadplan import AccessPlan, GuideLlmPlan, LoadPlan, RequestPlan, SamplingPlan
 from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, Target
-from enginebench.cluster import datasets, labels, payload
+from enginebench.cluster import datasets, fetch_job, labels, payload
 from enginebench.cluster.api import Obj
 from enginebench.cluster.guidellm import beside_guidellm
 from enginebench.engines.base import Platform
@@ -51,6 +51,12 @@ def child(seen: Observed, create: Create, platform: Platform) -> Obj:
             body = _job(seen, seen.spec, create, target, platform)
         case Role.LOAD_SERVICE:
             body = _load_service(seen, create)
+        case Role.FETCH_PLAN:
+            assert target is not None
+            body = fetch_job.plan(seen, seen.spec, create, target)
+        case Role.FETCH:
+            assert target is not None
+            body = fetch_job.job(seen, seen.spec, create, target, platform)
         case Role.DATA:
             raise ValueError("data ConfigMaps are made by `data`")
     return _dressed(seen, body, create.role, create.target, create.attempt)
@@ -261,6 +267,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
         "seed": workload.dataset_seed,
         "model_download_seconds": limits.model_download_seconds,
         "model_download_stall_seconds": limits.model_download_stall_seconds,
+        "verification_seconds": limits.verification_seconds,
         # The pod starts with its engine, which may wait for a node and its image: the operator gives up first there.
         "startup_seconds": limits.startup_seconds if target is not None and target.endpoint else ENGINE_WAIT_SECONDS,
         "point_bytes": min(

@@ -15,6 +15,7 @@ from enginebench.results.messages import (
     End,
     EngineReport,
     Failure,
+    ModelReport,
     PointReport,
     Progress,
 )
@@ -79,7 +80,7 @@ class Feed:
         """The log cannot be read, until its next line arrives."""
         self._heard = replace(self._heard, since=None, deaf_since=self._heard.deaf_since or now)
 
-    def hear(self, line: str | bytes, now: datetime) -> News:
+    def hear(self, line: str | bytes, now: datetime) -> News:  # noqa: PLR0912  # one branch a kind of message
         """Take one line of the log, without its newline."""
         if self._heard.since is None:
             self._heard = replace(self._heard, since=now, deaf_since=None)
@@ -96,6 +97,10 @@ class Feed:
                 if old is not None and (old.stage, old.point) == (progress.stage, progress.point):
                     news = News.PROGRESS
                 heard = replace(heard, progress=progress)
+                if progress.point is not None and heard.loading_at is None:
+                    heard = replace(heard, loading_at=progress.at)
+            case ModelReport() as model:
+                heard = replace(heard, model=model)
             case DatasetReport() as dataset:
                 heard = replace(heard, dataset=dataset, dataset_at=heard.dataset_at or now)
             case EngineReport() as engine:

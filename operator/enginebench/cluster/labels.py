@@ -28,6 +28,8 @@ ROLE_WORD = {
     Role.LOAD_PLAN: "plan",
     Role.LOAD: "load",
     Role.LOAD_SERVICE: "load-service",
+    Role.FETCH_PLAN: "fetch-plan",
+    Role.FETCH: "fetch",
     Role.DATA: "data",
 }
 ROLE_OF_WORD = {word: role for role, word in ROLE_WORD.items()}

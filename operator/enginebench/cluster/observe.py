@@ -199,10 +199,10 @@ async def _with_trouble(
     api: KubeApi, namespace: str, child: Child, pods: Sequence[PodView], wanted: int, now: datetime
 ) -> Child:
     """With the last Warning Event of a Job that lacks one of the `wanted` pods; what reads the data set has one."""
-    if child.role is not Role.LOAD or child.failed or now - child.created < STUCK:
+    if child.role not in views.JOBS or child.failed or now - child.created < STUCK:
         return child
-    mine = [p for p in pods if p.role is Role.LOAD and (p.target, p.attempt) == (child.target, child.attempt)]
-    if len(mine) >= (wanted if child.target else 1):
+    mine = [p for p in pods if p.role is child.role and (p.target, p.attempt) == (child.target, child.attempt)]
+    if len(mine) >= (wanted if child.target and child.role is Role.LOAD else 1):
         return child
     troubles = await _troubles(api, namespace, child.uid)
     return replace(child, trouble=troubles[-1].message) if troubles else child

@@ -23,14 +23,18 @@ class Look:
 NOTHING = Look()
 MOST_WORDS = 400
 """Of a Workload's message: it may tell of every flavor."""
+JOBS = (Role.LOAD, Role.FETCH)
+"""Roles of Jobs and of their pods."""
+INITIALIZING = "PodInitializing"
+"""What the main container waits for while the kubelet is busy with those before it."""
 
 
 def look(kind: Kind, obj: Obj, run: str, run_uid: str) -> Look:
-    """The object as a run sees it. An engine's pod belongs to the run itself, a load pod to a Job of it."""
+    """The object as a run sees it. An engine's pod belongs to the run itself, a load or fetch pod to a Job of it."""
     part = role(obj)
-    if kind == "Pod" and part is Role.LOAD:
+    if kind == "Pod" and part is not None and part in JOBS:
         view = pod(obj, part)
-        job = child_name(run, run_uid, Role.LOAD, view.target, view.attempt)
+        job = child_name(run, run_uid, part, view.target, view.attempt)
         return Look(pod=view) if _of_job(obj, job) else NOTHING
     if part is None or not owned_by(obj, run_uid):
         return NOTHING
@@ -77,7 +81,7 @@ def child(obj: Obj, kind: Role) -> Child:
         deleting=time(metadata.get("deletionTimestamp")),
         suspended=kind is Role.LOAD and _suspended(obj),
         point=int(point) if point.isdigit() else None,
-        failed=_job_end(obj) if kind is Role.LOAD else "",
+        failed=_job_end(obj) if kind in JOBS else "",
     )
 
 
@@ -91,6 +95,8 @@ def pod(obj: Obj, kind: Role) -> PodView:
         container, state_of = _named(spec.get("initContainers"), labels.GUIDELLM_CONTAINER), held
     state = state_of.get("state") or {}
     waiting, running, ended = state.get("waiting"), state.get("running"), state.get("terminated")
+    if waiting and waiting.get("reason") == INITIALIZING and (before := _held_by(status)):
+        container, waiting = _named(spec.get("initContainers"), before["name"]), before["state"]["waiting"]
     scheduled = _condition(status, "PodScheduled")
     return PodView(
         role=kind,
@@ -111,6 +117,7 @@ def pod(obj: Obj, kind: Role) -> PodView:
         started_at=time((running or ended or {}).get("startedAt")),
         waiting=Waiting(waiting.get("reason") or "", waiting.get("message") or "") if waiting else None,
         terminated=_terminated(ended, _created(obj)) if ended else None,
+        mounted=_condition(status, "PodReadyToStartContainers").get("status") == "True",
         restarts=state_of.get("restartCount") or 0,
         image=container.get("image") or "",
         image_id=state_of.get("imageID") or "",
@@ -126,6 +133,16 @@ def _guidellm_waiting(status: Obj) -> Obj:
     waits = ((found.get("state") or {}).get("waiting") or {}).get("reason", "PodInitializing") != "PodInitializing"
     started = _named(status.get("containerStatuses"), labels.LOAD_CONTAINER).get("state") or {}
     return found if waits and not started.keys() & {"running", "terminated"} else {}
+
+
+def _held_by(status: Obj) -> Obj:
+    """The status of the init container that holds the main one up."""
+    return next((c for c in status.get("initContainerStatuses") or () if _reason(c) not in ("", INITIALIZING)), {})
+
+
+def _reason(container: Obj) -> str:
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    return waiting.get("reason") or ""
 
 
 def trouble(event: Obj) -> Trouble | None:

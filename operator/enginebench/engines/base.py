@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jinja2
 import yaml
@@ -16,6 +16,10 @@ from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 ENGINE_CONTAINER = "engine"
 HOME = "/home/engine"
 """HOME of the engine: an emptyDir, since the user ID is not one that the image knows."""
+
+Fetches = Literal["Nothing", "Server", "Hub"]
+"""Nothing: no Job does. Server: the engine itself, started without a GPU and asked over its API. Hub: a program of ours
+in the engine's image, from Hugging Face into the cache that the engine reads."""
 
 Fact = str | int | float | bool
 ARGUMENTS, ENVIRONMENT = "arguments", "environment"
@@ -42,6 +46,8 @@ class Engine(Protocol):
     """It has a Pod and a Service; False for a server that stands already."""
     pulls_model: bool
     """The load pod asks it over its API to download the model."""
+    fetches: "Fetches"
+    """How a Job brings its model onto a claim."""
     ignores_eos: bool
     """Its API knows `ignore_eos`."""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
-from enginebench.engines.base import Fact, Platform
+from enginebench.engines.base import Fact, Fetches, Platform
 
 
 class EndpointEngine:
@@ -11,6 +11,7 @@ class EndpointEngine:
 
     deployed = False
     pulls_model = False
+    fetches: Fetches = "Nothing"
     ignores_eos = False  # which server it is, nobody knows
 
     def port(self, target: Target) -> int:

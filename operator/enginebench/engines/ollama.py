@@ -6,7 +6,7 @@ from enginebench.api import resolve
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import ollama_log
-from enginebench.engines.base import GPU_OFFLOAD, Fact, Platform
+from enginebench.engines.base import GPU_OFFLOAD, Fact, Fetches, Platform
 
 PORT = 11434
 
@@ -16,6 +16,7 @@ class OllamaEngine:
 
     deployed = True
     pulls_model = True
+    fetches: Fetches = "Server"
     ignores_eos = False  # its OpenAI layer drops the field
 
     def port(self, target: Target) -> int:  # noqa: ARG002  # the same for every target

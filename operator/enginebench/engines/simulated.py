@@ -5,13 +5,14 @@ from typing import Any
 from enginebench.api import resolve
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import ollama, ollama_log, vllm
-from enginebench.engines.base import Fact, Platform
+from enginebench.engines.base import Fact, Fetches, Platform
 
 
 class SimulatedEngine:
     """An engine for rehearsals; it speaks vLLM's or Ollama's API, and prints what a real one prints."""
 
     deployed = True
+    fetches: Fetches = "Nothing"  # there is no model
 
     def __init__(self, dialect: resolve.Dialect) -> None:
         self._ollama = dialect == "ollama"

@@ -8,7 +8,7 @@ from enginebench.api import resolve
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import vllm_settings
-from enginebench.engines.base import GPU_OFFLOAD, Fact, Platform
+from enginebench.engines.base import GPU_OFFLOAD, Fact, Fetches, Platform
 
 PORT = 8000
 KNOWS_GENERATION_CONFIG = (0, 8)
@@ -28,6 +28,7 @@ class VllmEngine:
 
     deployed = True
     pulls_model = False  # the server downloads its model itself as it starts
+    fetches: Fetches = "Hub"
     ignores_eos = True
 
     def port(self, target: Target) -> int:  # noqa: ARG002  # the same for every target

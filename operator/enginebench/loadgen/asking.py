@@ -51,6 +51,9 @@ class Dialect(Protocol):
     async def version(self) -> str:
         """The engine's version; empty where it does not tell."""
 
+    async def load(self, seconds: float) -> None:
+        """Have the model put into memory, where that waits for a first request; Refused if it cannot be."""
+
     async def effective(self) -> dict[str, Fact]:
         """What is in force, as far as the API tells; asked after a completion, when the model is loaded."""
 
@@ -70,6 +73,9 @@ class OpenAi:
 
     async def version(self) -> str:
         return await _version(self._address, "/version")
+
+    async def load(self, seconds: float) -> None:
+        """It serves when it has loaded."""
 
     async def effective(self) -> dict[str, Fact]:
         found = await self._cache()
@@ -119,6 +125,13 @@ class Ollama:
 
     async def version(self) -> str:
         return await _version(self._address, "/api/version")
+
+    async def load(self, seconds: float) -> None:
+        response = await fetch(
+            self._address, "/api/generate", post={"model": self._plan.model, "stream": False}, timeout=seconds
+        )
+        if not response.ok:
+            raise Refused(f"POST /api/generate: {response.words()}")
 
     async def effective(self) -> dict[str, Fact]:
         loaded = next((m for m in await self._listed("/api/ps") if same_model(m["name"], self._plan)), {})

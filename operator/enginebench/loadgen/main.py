@@ -27,6 +27,7 @@ from enginebench.loadgen.calibrate import calibrated, plan_against, with_limit
 from enginebench.loadgen.channel import Channel
 from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.fetch import fetch
 from enginebench.loadgen.follower import Follower
 from enginebench.loadgen.idle import Idle
 from enginebench.loadgen.muster import Muster
@@ -148,19 +149,25 @@ class Program:
         if self._plan.pods > 1 and self._plan.task == "load":
             muster = Muster(self._plan, secret(), self._crew.remotes)
             self._crew = await self._unless_interrupted(muster.complete(partial(self._say, "Waiting")))
+        if self._plan.task == "fetch":
+            self._speaker.say(await self._unless_interrupted(fetch(self._plan, self._address(), self._speaker)))
+            return
         rows = await self._rows()
         if self._plan.task == "prepare":
             return
-        try:
-            address = address_of(self._plan, os.environ)
-        except ValueError as error:
-            raise GaveUp("VerificationFailed", f"{error}.") from None
+        address = self._address()
         report = await self._unless_interrupted(verify(self._plan, address, rows, self._speaker))
         if not self._plan.model:
             self._plan = msgspec.structs.replace(self._plan, model=report.served_model)
             self._crew.ask_for(report.served_model)
         self._speaker.say(msgspec.structs.replace(report, generator_limit=limit))
         await self._measure(address, rows)
+
+    def _address(self) -> Address:
+        try:
+            return address_of(self._plan, os.environ)
+        except ValueError as error:
+            raise GaveUp("VerificationFailed", f"{error}.") from None
 
     async def _rows(self) -> Sequence[Row]:
         """The data set, which is told of whatever it is like."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic, time
 from typing import TypeVar
 
@@ -25,15 +26,16 @@ from enginebench.loadgen.slots import requests_at_once
 from enginebench.loadgen.speaker import Speaker
 from enginebench.results.messages import EngineReport, Progress
 from enginebench.results.record import RequestRecord
+from enginebench.results.transfer import Transfer
+from enginebench.results.transfer import in_words as transfer_in_words
 
 RETRY_SECONDS = 0.5
 VERIFYING_TOKENS = 8
-MIN_COMPLETION_SECONDS = 30.0
-"""However late the engine came, its first completion gets so much of what is left of the start-up time."""
 MOST_NAMED = 20
 """Models in a message; a hosted endpoint may list hundreds."""
 TRIES = 3
 """A connection that breaks right after the start is tried again; a refusal in words is not."""
+_LOAD_CURE = "Look at the engine's log; a smaller model, context or numParallel needs less memory."
 VERIFYING_POINT = PointPlan(index=0, concurrency=1)
 
 _T = TypeVar("_T")
@@ -41,24 +43,26 @@ _T = TypeVar("_T")
 
 async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker: Speaker) -> EngineReport:
     """The engine's report; GaveUp says why there is none."""
-    began, dialect = monotonic(), dialect_of(plan, address)
-    listed = await _answering(plan, dialect, speaker)
+    dialect = dialect_of(plan, address)
+    listed = await answering(plan, dialect, speaker)
     seconds = None
-    if plan.pull_model and dialect.pulls and not _served(plan, listed):
-        seconds = await _pulled(plan, address, speaker)
+    if plan.pull_model and dialect.pulls and served_name(plan, listed) is None:
+        seconds = (await pulled(plan, address, speaker)).seconds
         listed = dict(await asked(dialect.models()))
     if not plan.model:
         plan = _with_the_only_model(plan, listed)
         dialect = dialect_of(plan, address)
-    speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
-    served = _served(plan, listed)
+    served = served_name(plan, listed)
     if served is None:
         names = _names(listed)
         reason = "ModelNotFound" if dialect.pulls else "WrongModel"
         raise GaveUp(reason, f"{plan.url} does not serve {plan.model}; it serves {names}. Correct the target's model.")
-    left = plan.startup_seconds - (monotonic() - began - (seconds or 0.0))
+    if plan.pull_model and dialect.pulls:
+        await _loaded(plan, dialect, speaker)
+    answered_at = time()
+    speaker.progress(Progress(stage="Verifying", message=f"asking for {plan.model}"))
     where = await asked(resolved(address))
-    tls_version = await _completion(plan, where, address, rows, max(left, MIN_COMPLETION_SECONDS))
+    tls_version = await _completion(plan, where, address, rows)
     in_force = await asked(dialect.effective())
     if dialect.has_slots:
         in_force |= await _slots(plan, where, address, speaker)
@@ -68,6 +72,7 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
         model_digest=listed[served],
         model_download_seconds=seconds,
         effective={**in_force, **_security(plan, tls_version), **_origin(plan)},
+        answered_at=answered_at,
         at=time(),
     )
 
@@ -107,7 +112,7 @@ async def resolved(address: Address) -> SocketAddress:
     return candidates[0]
 
 
-async def _answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict[str, str]:
+async def answering(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> dict[str, str]:
     """What the engine lists, as soon as it does."""
     began, why = monotonic(), "no answer yet"
     while monotonic() - began < plan.startup_seconds:
@@ -165,32 +170,57 @@ def _certificate_cure(plan: LoadPlan, fault: int) -> str:
     return "Put the CA that signed it into a ConfigMap, and name that in endpoint.tls.caConfigMapRef."
 
 
-async def _pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> float:
-    """Seconds that it took."""
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A model that has come: in so many seconds, and of how many bytes where they were told."""
+
+    seconds: float
+    bytes: int | None
+
+
+async def pulled(plan: LoadPlan, address: Address, speaker: Speaker) -> Pulled:
+    """Have Ollama pull the model; GaveUp says why it did not come."""
     without_tls = " without TLS" if plan.pull_without_tls else ""
+    transfer, size = Transfer(), None
 
     def on_bytes(done: int, total: int | None, status: str) -> None:
-        share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else status
+        nonlocal size
+        size = total or size
+        transfer.note(monotonic(), done)
+        rate, left = transfer.bytes_per_second, transfer.remaining_seconds(total)
+        share = transfer_in_words(done, total, rate, left) if total else status
         speaker.progress(
             Progress(
                 stage="DownloadingModel",
                 message=f"downloading {plan.model}{without_tls}: {share}",
                 bytes_done=done,
                 bytes_total=total,
+                bytes_per_second=rate if total else None,
+                remaining_seconds=left,
             )
         )
 
     on_bytes(0, None, "asked for")
     try:
-        return await pull(address, plan, on_bytes)
+        return Pulled(await pull(address, plan, on_bytes), size)
     except PullFailed as failure:
         words = f"Ollama cannot pull {plan.model}: {str(failure).rstrip('.')}. {failure.fault.cure}"
         raise GaveUp(failure.fault.reason, words) from failure
 
 
-async def _completion(
-    plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row], seconds: float
-) -> str:
+async def _loaded(plan: LoadPlan, dialect: Dialect, speaker: Speaker) -> None:
+    """The model is in memory: so much of the start belongs to the engine, and none of it to the first completion."""
+    speaker.progress(Progress(stage="LoadingModel", message=f"the engine loads {plan.model}"))
+    try:
+        await dialect.load(plan.startup_seconds)
+    except Refused as refusal:
+        raise GaveUp("ModelNotLoaded", f"{plan.url} cannot load {plan.model}: {refusal}. {_LOAD_CURE}") from None
+    except UNREACHABLE as error:
+        words = f"{plan.url} broke off as it loaded {plan.model}: {in_words(error)}"
+        raise GaveUp("ModelNotLoaded", f"{words}. {_LOAD_CURE}") from error
+
+
+async def _completion(plan: LoadPlan, where: SocketAddress, address: Address, rows: Sequence[Row]) -> str:
     """One real completion came back, on the route that is measured. The TLS version of its connection; empty: none."""
     request = Bodies(plan, address, rows, most=VERIFYING_TOKENS).request(VERIFYING_POINT, "verify", 0)
     why = ""
@@ -206,11 +236,15 @@ async def _completion(
         tls_version = connection.tls_version
         try:
             connection.send(request, record)
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(plan.verification_seconds):
                 why = await once.over
         except TimeoutError:
-            why = f"no answer within {seconds:.0f} s (spec.timeouts.startupSeconds)"
-            break
+            raise GaveUp(
+                "VerificationTimeout",
+                f"POST {ROUTES[plan.request.api].path} of {plan.url} brought no whole completion within "
+                f"{plan.verification_seconds} s (spec.timeouts.verificationSeconds). Look at the engine's log, or raise "
+                "the time.",
+            ) from None
         finally:
             connection.close()
         wrong = next((model for model in once.models if is_wrong(model, plan)), None)
@@ -285,6 +319,6 @@ def _names(listed: Mapping[str, str]) -> str:
     return ", ".join(sorted(listed)[:MOST_NAMED]) + more or "no model at all"
 
 
-def _served(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:
+def served_name(plan: LoadPlan, listed: Mapping[str, str]) -> str | None:
     """The listed name that the plan asks for."""
     return next((name for name in listed if same_model(name, plan)), None)

@@ -18,14 +18,9 @@ from dataclasses import dataclass
 import msgspec
 
 from enginebench.results import messages
+from enginebench.results.lines import MAX_FRAMES, crc, lines
 from enginebench.results.messages import SpokenMessage
 
-FRAME_BYTES = 4096
-"""A line with its newline is at most this long: PIPE_BUF, so that one write(2) of it is never mixed with another."""
-CHUNK_BYTES = 3000
-"""Of a message in one frame: 4,000 characters of base64, and room for the longest head."""
-MAX_FRAMES = 4096
-"""Of one message; a decoder believes no larger count."""
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 """Of one message, unpacked; a decoder unpacks no more."""
 
@@ -56,16 +51,9 @@ class Encoder:
 
     def lines(self, stream: str, payload: bytes) -> list[bytes]:
         """The lines of a payload, each with its newline; write each with one write(2), in this order."""
-        body = hashlib.sha256(payload).digest() + zlib.compress(payload)
-        chunks = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
-        if len(chunks) > MAX_FRAMES:
-            raise ValueError(f"a message of {len(body)} bytes is over {MAX_FRAMES} frames of {CHUNK_BYTES} bytes")
-        head, self._seq = f"{self._seq} {stream}", self._seq + 1
-        lines = []
-        for i, chunk in enumerate(chunks, 1):
-            place, text = f"{head} {i}/{len(chunks)}".encode(), base64.b64encode(chunk)
-            lines.append(b"EB1 %b %08x %b\n" % (place, _crc(place, text), text))
-        return lines
+        framed = lines(self._seq, stream, payload)
+        self._seq += 1
+        return framed
 
 
 class Decoder:
@@ -88,7 +76,7 @@ class Decoder:
         seq, count = int(found[1]), int(found[4])
         if seq in self._delivered or not 1 <= int(found[3]) <= count <= MAX_FRAMES:
             return None
-        if _crc(raw[found.start(1) : found.end(4)], found[6]) != int(found[5], 16):
+        if crc(raw[found.start(1) : found.end(4)], found[6]) != int(found[5], 16):
             return None
         return self._take(seq, found[2], int(found[3]), count, found[6])
 
@@ -117,10 +105,6 @@ class Decoder:
 def is_frame(line: str | bytes) -> bool:
     """Whether the line holds (or looks like) a frame; every other line is what the pod's programs said in words."""
     return _FRAME.search(line.encode("utf-8", "replace") if isinstance(line, str) else line) is not None
-
-
-def _crc(place: bytes, text: bytes) -> int:
-    return zlib.crc32(text, zlib.crc32(place + b" "))
 
 
 def _unpack(body: bytes) -> bytes | None:

@@ -13,13 +13,16 @@ class Progress(Wire, frozen=True, kw_only=True):
     """Where the pod stands; thinned to about one a second, lost without harm."""
 
     stage: str
-    """Waiting | DownloadingModel | Verifying | WarmingUp | Loading | Draining"""
+    """Waiting | DownloadingModel | LoadingModel | Verifying | WarmingUp | Loading | Draining"""
     message: str = ""
     at: float = 0.0
     point: int | None = None
     """Index of the load point that is being measured."""
     bytes_done: int | None = None
     bytes_total: int | None = None
+    bytes_per_second: int | None = None
+    """Over the last half minute."""
+    remaining_seconds: int | None = None
 
 
 class DatasetReport(Wire, frozen=True, kw_only=True):
@@ -53,7 +56,20 @@ class EngineReport(Wire, frozen=True, kw_only=True):
     """What is in force as far as the engine's API tells: contextLength, sizeBytes, sizeVramBytes, …"""
     generator_limit: GeneratorLimit | None = None
     """Where the plan asks for a calibration."""
+    answered_at: float | None = None
+    """When it served, its model loaded: verification began."""
     at: float = 0.0
+
+
+class ModelReport(Wire, frozen=True, kw_only=True):
+    """The model is on its claim: a fetch has done its work."""
+
+    seconds: float = 0.0
+    """That the download took; 0 where the model was there."""
+    bytes: int | None = None
+    """Of the model, where known."""
+    message: str = ""
+    """What was found or done, for people."""
 
 
 class Censored(Wire, frozen=True, kw_only=True):
@@ -368,12 +384,13 @@ STREAMS: dict[str, type[Wire]] = {
     "progress": Progress,
     "dataset": DatasetReport,
     "engine": EngineReport,
+    "model": ModelReport,
     "point": PointReport,
     "failure": Failure,
     "end": End,
 }
 
-SpokenMessage = Progress | DatasetReport | EngineReport | PointReport | Failure | End
+SpokenMessage = Progress | DatasetReport | EngineReport | ModelReport | PointReport | Failure | End
 
 
 def stream_of(message: SpokenMessage) -> str:

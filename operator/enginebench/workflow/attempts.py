@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 
 from enginebench.api.loadplan import StopPlan
 from enginebench.api.resolve import longest_point_seconds, points, timeouts
-from enginebench.api.v1alpha1 import ActiveTime, Attempt, BenchmarkRunSpec, EngineStatus, PointStatus, Target
+from enginebench.api.v1alpha1 import (
+    ActiveTime,
+    Attempt,
+    BenchmarkRunSpec,
+    EngineStatus,
+    ModelFetch,
+    PointStatus,
+    Target,
+)
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import KIND_OF, Observed
@@ -32,6 +40,12 @@ class Draft:
     attempts: tuple[Attempt, ...]
     engine: EngineStatus | None = None
     """What really ran, read back."""
+    fetch: ModelFetch | None = None
+    """The newest fetch of its model."""
+
+    @property
+    def fetching(self) -> bool:
+        return self.fetch is not None and self.fetch.end_time is None
 
     @property
     def newest(self) -> Attempt | None:
@@ -58,7 +72,9 @@ class Draft:
     @property
     def end(self) -> Problem | None:
         """How the target ended: Completed, its failure, or what stopped it; None while there is more to do."""
-        newest = self.newest
+        newest, fetch = self.newest, self.fetch
+        if fetch is not None and fetch.reason is not None and fetch.reason not in (COMPLETED, *AGAIN):
+            return Problem(fetch.reason, fetch.message or "")
         if newest is None or newest.end_time is None:
             return None
         reason = newest.reason or COMPLETED
@@ -83,12 +99,12 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: Act
     target = view(
         seen, spec, mine, points(seen.spec), timeouts(seen.spec), active.since, longest_point_seconds(seen.spec)
     )
-    attempts = tuple(target.status.attempts or ())
+    attempts, fetch = tuple(target.status.attempts or ()), target.status.model_fetch
     if target.attempt is None:
-        return Draft(target, attempts)
+        return Draft(target, attempts, fetch=fetch)
     engine = readback.engine_status(seen, target)
     newest = readback.attempt_facts(seen, target, target.attempt, engine)
-    return Draft(target, (*attempts[:-1], newest), engine)
+    return Draft(target, (*attempts[:-1], newest), engine, fetch)
 
 
 def told(

@@ -14,6 +14,7 @@ from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
 from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
 from enginebench.workflow.events import happenings
+from enginebench.workflow.fetches import fetches, fetches_left
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.outcome import outcome_of_run
 from enginebench.workflow.plan import Plan
@@ -33,6 +34,8 @@ LOOK_RARELY = timedelta(seconds=60)
 """A suspended run waits for its user; this is for a word of his that was lost."""
 LOOK_SOON = timedelta(seconds=2)
 """While something is being cleared or about to settle."""
+HOLDS = (Role.ENGINE, Role.FETCH)
+"""While a pod of these waits for admission the run's clock stands still."""
 
 
 def decide(seen: Observed, now: datetime) -> Plan:
@@ -53,7 +56,9 @@ def decide(seen: Observed, now: datetime) -> Plan:
     drafts = [draft(seen, target, rows, active) for target in seen.spec.targets]
     rows, drafts = told(settings.judged(seen, rows, drafts), drafts, skip)
     rows, drafts = told(rows, [ended(seen, d, stop, now) for d in drafts], skip)
-    drafts = start_next(seen, seen.spec, dataset.ready, drafts, stop, now)
+    drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, timeouts(seen.spec), active, now)
+    ready = dataset.ready and not fetches_left(seen.spec, drafts)
+    drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)
     targets = [target_status(seen, d, stop, now) for d in drafts]
@@ -114,14 +119,16 @@ def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
     """The deadline's clock stands still while the run is suspended, or its engine waits for admission, or a load pod
     for which no engine waits."""
     alone = {RUN, *(target.name for target in spec.targets if target.endpoint is not None)}
-    gated = any(pod.gated for pod in seen.pods if pod.role is Role.ENGINE or pod.target in alone)
+    gated = any(pod.gated for pod in seen.pods if pod.role in HOLDS or pod.target in alone)
     return not spec.suspend and not gated and not any(job.suspended for job in seen.children if job.target in alone)
 
 
 def _current(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> int | None:
     """The place of the target that is at work, or else of the next one."""
     turn = next_turn(spec, drafts)
-    return next((place for place, d in enumerate(drafts) if d.open), turn[0] if turn is not None else None)
+    return next(
+        (place for place, d in enumerate(drafts) if d.open or d.fetching), turn[0] if turn is not None else None
+    )
 
 
 def _doing(targets: Sequence[TargetStatus], place: int | None, dataset: DatasetState, stop: Problem | None) -> str:
@@ -152,7 +159,7 @@ def _wake(seen: Observed, drafts: Sequence[Draft], now: datetime) -> timedelta:
     going = (child.deleting for child in seen.children if child.role is not Role.DATA)
     if any(since is not None and now - since < children.OVERDUE for since in going):
         return LOOK_SOON
-    if any(d.open for d in drafts):
+    if any(d.open or d.fetching for d in drafts):
         about_to_end = any(d.open and (d.view.heard.failure is not None or d.view.heard.ended) for d in drafts)
         return LOOK_SOON if about_to_end else LOOK_AGAIN  # an engine with nothing more to do holds its GPU
     return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not children.busy(seen, now) else LOOK_SOON

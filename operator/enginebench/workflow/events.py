@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import BenchmarkRunStatus, TargetStatus
 from enginebench.workflow.plan import Happening
+from enginebench.workflow.problem import COMPLETED
 
 
 def happenings(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> tuple[Happening, ...]:
@@ -16,6 +17,9 @@ def _of_targets(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> Iterator[Ha
     before = {target.name: target for target in old.targets or ()}
     for target in new.targets or ():
         was = before.get(target.name)
+        if _fetched(target) and not _fetched(was):
+            assert target.model_fetch is not None  # it was fetched
+            yield Happening("ModelFetched", f"{target.name}: {target.model_fetch.message}")
         if _attempt(target) > _attempt(was):
             yield Happening("EngineStarting", f"{target.name}: attempt {_attempt(target)} begins")
         if _ready(target) and not _ready(was):
@@ -40,6 +44,10 @@ def _of_run(old: BenchmarkRunStatus, new: BenchmarkRunStatus) -> Iterator[Happen
 
 def _attempt(target: TargetStatus | None) -> int:
     return target.attempts[-1].number if target is not None and target.attempts else 0
+
+
+def _fetched(target: TargetStatus | None) -> bool:
+    return target is not None and target.model_fetch is not None and target.model_fetch.reason == COMPLETED
 
 
 def _ready(target: TargetStatus | None) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
-from enginebench.results.messages import DatasetReport, EngineReport, Failure, PointReport, Progress
+from enginebench.results.messages import DatasetReport, EngineReport, Failure, ModelReport, PointReport, Progress
 
 Fact = str | int | float | bool
 RAN, SENT = "requestsAtOnce", "requestsProbed"
@@ -31,6 +31,11 @@ class Role(StrEnum):
     """Job that loads the engine (or, for target "", prepares the data set)."""
     LOAD_SERVICE = "h"
     """Headless Service by which several load pods find the first of them."""
+    FETCH_PLAN = "p"
+    """ConfigMap with what the fetch Job does."""
+    FETCH = "f"
+    """Job that brings the model onto its claim, before the engine and without a GPU. Its number is its own: fetches are
+    no attempts."""
     DATA = "d"
     """ConfigMap with one measured point."""
 
@@ -41,8 +46,12 @@ KIND_OF = {
     Role.LOAD_PLAN: "ConfigMap",
     Role.LOAD: "Job",
     Role.LOAD_SERVICE: "Service",
+    Role.FETCH_PLAN: "ConfigMap",
+    Role.FETCH: "Job",
     Role.DATA: "ConfigMap",
 }
+FETCHING = (Role.FETCH_PLAN, Role.FETCH)
+"""In this order, as an attempt's children."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,12 @@ class Child:
     point: int | None = None
     """DATA: the index of the point inside."""
     failed: str = ""
-    """LOAD: why the Job says that it failed (its Failed condition, "reason: message"); a Job whose pod was
+    """LOAD, FETCH: why the Job says that it failed (its Failed condition, "reason: message"); a Job whose pod was
     deleted under it says so too, and then has no pod in `pods`."""
     suspended: bool = False
     """LOAD: by whoever queues Jobs; the operator never suspends one."""
     trouble: str = ""
-    """LOAD: the last Warning Event on a Job that lacks a pod (quota, admission)."""
+    """LOAD, FETCH: the last Warning Event on a Job that lacks a pod (quota, admission)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of an engine (role ENGINE) or of a load Job (role LOAD)."""
+    """A pod of an engine (role ENGINE), of a load Job (LOAD) or of a fetch Job (FETCH)."""
 
     role: Role
     name: str
@@ -127,6 +136,8 @@ class PodView:
     """When the main container started to run."""
     waiting: Waiting | None = None
     terminated: Terminated | None = None
+    mounted: bool = False
+    """Its volumes are there and its network is (condition PodReadyToStartContainers)."""
     restarts: int = 0
     image: str = ""
     image_id: str = ""
@@ -152,9 +163,14 @@ class PodView:
         return self.phase in ("Succeeded", "Failed")
 
     @property
-    def speaks(self) -> bool:
-        """A load pod that is listened to."""
+    def leads(self) -> bool:
+        """The load pod that speaks for all of its Job."""
         return self.role is Role.LOAD and self.index == 0
+
+    @property
+    def speaks(self) -> bool:
+        """Its log is listened to."""
+        return self.leads or self.role is Role.FETCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +225,17 @@ class StoredPoint:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """All that one load pod has said so far, by its log."""
+    """All that one load or fetch pod has said so far, by its log."""
 
     progress: Progress | None = None
     dataset: DatasetReport | None = None
     dataset_at: datetime | None = None
     """When it arrived, by the operator's clock."""
     engine: EngineReport | None = None
+    loading_at: float | None = None
+    """When it began its first load point, Unix seconds by its own clock."""
+    model: ModelReport | None = None
+    """FETCH: the model is on its claim."""
     points: tuple[ReceivedPoint, ...] = ()
     failure: Failure | None = None
     ended: bool = False

@@ -18,7 +18,7 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
     """The run's end: every target has one, or something stopped it, and what it held is free again."""
     ends = [d.end for d in drafts]
     all_ended = all(end is not None for end in ends)
-    if (not all_ended and stop is None) or any(d.open for d in drafts):
+    if (not all_ended and stop is None) or any(d.open or d.fetching for d in drafts):
         return None
     if stop is not None and not any(d.attempts for d in drafts):
         return stop  # no engine ever was; what stopped the run may go with the pod that told of it
@@ -48,6 +48,7 @@ def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
     if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen, now):
         return True
     ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
+    ends += [d.fetch.end_time for d in drafts if d.fetch is not None and d.fetch.end_time is not None]
     since = max(ends, default=seen.status.start_time or now)
     return now - since >= CLEARING_LIMIT and not any(d.open for d in drafts)
 

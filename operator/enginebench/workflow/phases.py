@@ -15,7 +15,7 @@ def phase_of_open(target: TargetView, points_total: int) -> Phase:
     if target.waits_for_reference:
         known = target.reference
         return "Starting", known.words if known is not None and known.words else "looking where the endpoint answers"
-    if target.has_engine and (early := _before_it_runs(target.engine)) is not None:
+    if target.has_engine and (early := before_it_runs(target.engine)) is not None:
         return early
     heard = target.heard
     if heard.engine is None and target.verified:  # a new operator has not read the load pod's log yet
@@ -31,7 +31,8 @@ def phase_of_open(target: TargetView, points_total: int) -> Phase:
     return "WarmingUp", "the engine serves the right model"
 
 
-def _before_it_runs(pod: PodView | None) -> Phase | None:
+def before_it_runs(pod: PodView | None) -> Phase | None:
+    """Until its main container runs; None from then on."""
     if pod is None:
         return "Scheduling", "creating the engine's pod"
     if pod.gated:
@@ -60,6 +61,8 @@ def _before_it_answers(target: TargetView) -> Phase:
         return "Starting", "the engine starts"
     if progress.stage == "DownloadingModel":
         return "DownloadingModel", progress.message or "downloading the model"
+    if progress.stage == "LoadingModel":
+        return "Starting", progress.message or "the engine loads the model"
     if progress.stage == "Verifying":
         return "Verifying", progress.message or "asking the engine what it serves"
     return "Starting", progress.message or "waiting for the engine to answer"

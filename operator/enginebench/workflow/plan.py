@@ -25,9 +25,9 @@ class Create:
     target: str
     attempt: int
     node: str = ""
-    """ENGINE: bind to this node by affinity (`placement.topology: SameNode`)."""
+    """ENGINE, FETCH: bind to this node by affinity (`placement.topology: SameNode`)."""
     gpu_product: str = ""
-    """ENGINE: require this nvidia.com/gpu.product (`SameProduct`)."""
+    """ENGINE, FETCH: require this nvidia.com/gpu.product (`SameProduct`)."""
     url: str = ""
     """LOAD_PLAN of an endpoint by reference: where it answers."""
     points: tuple[int, ...] = ()

@@ -19,7 +19,10 @@ CANCELLED = "Cancelled"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 
 DISRUPTIONS = frozenset(
-    {"EngineDeleted", "EngineEvicted", "LoadPodDeleted", "LoadPodEvicted", "LoadPodLost", "EngineChanged"}
+    {
+        *("EngineDeleted", "EngineEvicted", "LoadPodDeleted", "LoadPodEvicted", "LoadPodLost", "EngineChanged"),
+        *("FetchPodDeleted", "FetchPodEvicted"),
+    }
 )
 """A pod was taken away, or another engine came back: nothing failed, so the target goes on in a new attempt."""
 

@@ -13,8 +13,10 @@ from enginebench.api.v1alpha1 import (
     EngineStatus,
     GpuStatus,
     LoadGeneratorStatus,
+    ModelFetch,
     Timings,
 )
+from enginebench.results.messages import Progress
 from enginebench.workflow import gpus
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
 from enginebench.workflow.rules.collect import detailed
@@ -101,32 +103,45 @@ def load_generator(seen: Observed, target: TargetView) -> LoadGeneratorStatus | 
     )
 
 
-def timings(target: TargetView) -> Timings | None:
+def timings(target: TargetView, fetch: ModelFetch | None) -> Timings | None:
     """How long each step of the start took, as far as it is known."""
     pod, heard, known = target.engine, target.heard.engine, target.status.timings
+    fetched = fetch.seconds if fetch is not None else None
     if pod is None and heard is None:
-        return known
+        return known if known is not None or fetched is None else Timings(model_download_seconds=fetched)
     new = known.model_copy() if known is not None and _same_attempt(target) else Timings()
+    new.model_download_seconds = fetched
     if pod is not None and pod.scheduled_at is not None:
         new.scheduled_seconds = _seconds(pod.created, pod.scheduled_at)
         if pod.started_at is not None:
             new.image_pull_seconds = _seconds(pod.scheduled_at, pod.started_at)
-    if heard is not None:
-        new.model_download_seconds = _rounded(heard.model_download_seconds)
-        if pod is not None and pod.started_at is not None:
-            whole = heard.at - pod.started_at.timestamp() - (heard.model_download_seconds or 0.0)
-            new.startup_seconds = _rounded(max(0.0, whole))
+    if heard is None:
+        return new
+    pulled, served_at = heard.model_download_seconds, heard.answered_at or heard.at
+    if pulled is not None:
+        new.model_download_seconds = _rounded(pulled)
+    if pod is not None and pod.started_at is not None:
+        new.startup_seconds = _rounded(max(0.0, served_at - pod.started_at.timestamp() - (pulled or 0.0)))
+    new.verified_seconds = _rounded(heard.at - served_at)
+    if target.heard.loading_at is not None:
+        new.warmup_seconds = _rounded(max(0.0, target.heard.loading_at - heard.at))
     return new
 
 
-def download(target: TargetView) -> DownloadStatus | None:
-    """Bytes of the model that is being pulled, in steps of a MiB or a percent: the status is not written for each."""
-    progress = target.heard.progress
-    if not target.open or progress is None or progress.stage != "DownloadingModel" or progress.bytes_done is None:
+def download(progress: Progress | None, known: DownloadStatus | None) -> DownloadStatus | None:
+    """How far a download is, in steps of a MiB or a percent: the status is not written for each word."""
+    if progress is None or progress.stage != "DownloadingModel" or progress.bytes_done is None:
         return None
     step = max(MIB, (progress.bytes_total or 0) // 100)
     done = progress.bytes_done if progress.bytes_done == progress.bytes_total else progress.bytes_done // step * step
-    return DownloadStatus(bytes_done=done, bytes_total=progress.bytes_total)
+    if known is not None and (known.bytes_done, known.bytes_total) == (done, progress.bytes_total):
+        return known
+    return DownloadStatus(
+        bytes_done=done,
+        bytes_total=progress.bytes_total,
+        bytes_per_second=progress.bytes_per_second,
+        remaining_seconds=progress.remaining_seconds,
+    )
 
 
 def attempt_facts(seen: Observed, target: TargetView, attempt: Attempt, engine: EngineStatus | None) -> Attempt:

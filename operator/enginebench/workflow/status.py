@@ -80,7 +80,7 @@ def _phase(facts: Facts) -> str:
         return "Suspended"
     if facts.waiting:
         return "Queued"
-    started = any(target.attempts for target in facts.targets)
+    started = any(target.attempts or target.model_fetch for target in facts.targets)
     return "Running" if started else "Pending"
 
 

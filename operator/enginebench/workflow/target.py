@@ -126,7 +126,7 @@ def view(
     number = attempt.number if attempt is not None else 0
     mine = [pod for pod in seen.pods if pod.target == spec.name and pod.attempt == number]
     engine = next((pod for pod in mine if pod.role is Role.ENGINE), None)
-    load = next((pod for pod in mine if pod.speaks), None)
+    load = next((pod for pod in mine if pod.leads), None)
     job = next(
         (c for c in seen.children if c.role is Role.LOAD and c.target == spec.name and c.attempt == number),
         None,
@@ -145,7 +145,7 @@ def view(
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
         longest_point=longest_point,
-        followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.speaks),
+        followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.leads),
         load_pods=load_generator(seen.spec).pods if seen.spec is not None else 1,
         told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),
         reference=seen.references.get(spec.name),

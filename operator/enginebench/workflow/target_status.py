@@ -4,9 +4,10 @@ from datetime import datetime
 
 from enginebench.api import conditions as c
 from enginebench.api.resolve import repeats
-from enginebench.api.v1alpha1 import Condition, TargetStatus
+from enginebench.api.v1alpha1 import Condition, DownloadStatus, TargetStatus
 from enginebench.workflow import readback, settings
 from enginebench.workflow.attempts import Draft
+from enginebench.workflow.fetches import heard_of_fetch, phase_of_fetch
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.phases import phase_of_open
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
@@ -18,7 +19,7 @@ from enginebench.workflow.verdicts import peak
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
     """A target's entry of the status. `stop`: why the run ends without it, if it does."""
     target = draft.view
-    phase, message = _phase(draft, stop)
+    phase, message = _phase(seen, draft, stop)
     served = draft.open and target.verified and not draft.fresh
     several = seen.spec is not None and repeats(seen.spec).count > 1
     repeated = over_repeats(target.rows, draft.attempts, target.status.repeats) if several else None
@@ -33,11 +34,19 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         attempts=list(draft.attempts) or None,
         engine=draft.engine,
         load_generator=readback.load_generator(seen, target),
-        timings=readback.timings(target),
-        download=readback.download(target) if draft.open else None,
+        timings=readback.timings(target, draft.fetch),
+        download=_download(seen, draft),
+        model_fetch=draft.fetch,
         peak=peak(mean_rows(target.name, repeated) if several else target.rows),
         repeats=repeated,
     )
+
+
+def _download(seen: Observed, draft: Draft) -> DownloadStatus | None:
+    known = draft.view.status.download
+    if draft.fetching:
+        return readback.download(heard_of_fetch(seen, draft).progress, known)
+    return readback.download(draft.view.heard.progress, known) if draft.open else None
 
 
 def _conditions(seen: Observed, draft: Draft, served: bool, now: datetime) -> list[Condition] | None:
@@ -59,8 +68,10 @@ def _conditions(seen: Observed, draft: Draft, served: bool, now: datetime) -> li
     return known
 
 
-def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
+def _phase(seen: Observed, draft: Draft, stop: Problem | None) -> tuple[str, str]:
     end = draft.end
+    if draft.fetching:
+        return phase_of_fetch(seen, draft)
     if draft.open:
         if draft.fresh:
             return (
@@ -81,6 +92,9 @@ def _phase(draft: Draft, stop: Problem | None) -> tuple[str, str]:
         return "Waiting", f"{_done(draft)}; the next repeat comes in its turn"
     if draft.newest is not None:
         return "Waiting", f"goes on in a new attempt: {draft.newest.message}"
+    if draft.fetch is not None:
+        again = f"the fetch of its model begins again: {draft.fetch.message}"
+        return "Waiting", "its model is there" if draft.fetch.reason == COMPLETED else again
     return "Waiting", ""
 
 

@@ -1,6 +1,6 @@
 """Everything that goes wrong. A new fault is a small class in one of these files and its name in this list."""
 
-from tests.simulation.faults import calls, engines, logs, nodes, plane, pods, supplies, users
+from tests.simulation.faults import calls, engines, fetches, logs, nodes, plane, pods, supplies, users
 from tests.simulation.faults.base import Fault
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -58,6 +58,12 @@ FAULTS: tuple[type[Fault], ...] = (
     engines.LoadPodHangs,
     engines.LoadPodForgetsEnd,
     engines.LoadPodSlow,
+    fetches.FetchRefused,
+    fetches.FetchDies,
+    fetches.FetchHangs,
+    fetches.FetchForgets,
+    fetches.FetchIsSlow,
+    fetches.FetchTakenAway,
     supplies.ImageFault,
     supplies.OperatorImageMissing,
     supplies.SlowPull,

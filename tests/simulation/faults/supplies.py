@@ -60,7 +60,8 @@ class ImageFault(Fault):
         def flap() -> None:
             world.timeline.after(self.seconds, lambda: errors.pop(image, None))
 
-        world.when("engine", "bound", 0.0, lambda _: flap())
+        for role in ("engine", "fetch"):
+            world.when(role, "bound", 0.0, lambda _: flap())
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class SecretMissing(Fault):
         secrets = world.cluster.around.secrets
         secrets.discard((NAMESPACE, "hf-token"))
         if self.seconds == SHORT:
-            world.when("engine", "bound", SHORT, lambda _: secrets.add((NAMESPACE, "hf-token")))
+            for role in ("engine", "fetch"):
+                world.when(role, "bound", SHORT, lambda _: secrets.add((NAMESPACE, "hf-token")))
             return
         for target in world.scenario.spec["targets"]:
             if "tokenSecretRef" in target.get("vllm", {}):
@@ -242,7 +244,8 @@ class ClaimMissing(Fault):
         claims = world.cluster.around.claims
         claims.discard((NAMESPACE, CLAIM))
         if self.seconds == SHORT:
-            world.when("engine", "created", SHORT, lambda _: self._bind(world))
+            for role in ("engine", "fetch"):
+                world.when(role, "created", SHORT, lambda _: self._bind(world))
             return
         for target in world.scenario.spec["targets"]:
             if "pod" in target:

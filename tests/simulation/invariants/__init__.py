@@ -59,6 +59,7 @@ def watch(world: "World") -> None:
     from tests.simulation.invariants import (  # noqa: F401 - they register themselves
         children,
         ending,
+        fetches,
         points,
         queues,
         settings,

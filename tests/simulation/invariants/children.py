@@ -5,7 +5,9 @@ from tests.simulation.invariants import Obj, Sentences, on_created, on_deleted
 from tests.simulation.store import Item
 from tests.simulation.world import World, is_true
 
-ROLES = ("engine", "service", "plan", "load", "load-service", "data")
+ROLES = ("engine", "service", "plan", "load", "load-service", "fetch-plan", "fetch", "data")
+OF_JOBS = ("load", "fetch")
+FETCHES = ("fetch-plan", "fetch")
 
 
 @on_created
@@ -25,9 +27,14 @@ def one_engine_at_a_time(world: World, item: Item) -> Sentences:
 def an_attempt_is_in_the_status_first(world: World, item: Item) -> Sentences:
     run = world.cluster.run_of(item)
     target, role = item.labels.get(labels.TARGET, ""), item.labels.get(labels.ROLE)
-    if run is None or not target or role in (None, "data") or (item.kind == "Pod" and role == "load"):
+    if run is None or not target or role in (None, "data") or (item.kind == "Pod" and role in OF_JOBS):
         return
     known: Obj = next((t for t in run.obj["status"].get("targets") or () if t["name"] == target), {})
+    if role in FETCHES:
+        fetch: Obj = known.get("modelFetch") or {}
+        if "endTime" in fetch or fetch.get("number") != int(item.labels[labels.ATTEMPT]):
+            yield f"{item} is of fetch {item.labels[labels.ATTEMPT]}, the status has {fetch} open"
+        return
     open_ = [a["number"] for a in known.get("attempts") or () if "endTime" not in a]
     if int(item.labels[labels.ATTEMPT]) not in open_:
         yield f"{item} is of attempt {item.labels[labels.ATTEMPT]}, the status has {open_} open"
@@ -42,7 +49,7 @@ def a_finished_run_creates_nothing(world: World, item: Item) -> Sentences:
 
 @on_created
 def a_child_is_owned_and_labelled(world: World, item: Item) -> Sentences:
-    if item.labels.get(labels.ROLE) is None or (item.kind == "Pod" and item.labels[labels.ROLE] == "load"):
+    if item.labels.get(labels.ROLE) is None or (item.kind == "Pod" and item.labels[labels.ROLE] in OF_JOBS):
         return
     owners = item.obj["metadata"].get("ownerReferences") or []
     if len(owners) != 1 or not owners[0].get("controller") or owners[0].get("blockOwnerDeletion") is not False:

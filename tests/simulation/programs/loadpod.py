@@ -241,7 +241,7 @@ class LoadPod:
         served = server.behaviour.model or self._plan.model
         if served != self._plan.model:
             raise GivesUp("WrongModel", f"{self._plan.url} serves {served}, not {self._plan.model}.")
-        server.asked.append(self._around.timeline.unix)
+        server.asked.append(asked_at := self._around.timeline.unix)
         yield self._random.uniform(0.1, 3.0)
         if server.gone or not server.behaviour.verifies:
             raise GivesUp(
@@ -253,6 +253,7 @@ class LoadPod:
                 version=server.behaviour.version,
                 model_digest="sha256:feed",
                 effective={"contextLength": 4096},
+                answered_at=asked_at,
                 at=self._around.timeline.unix,
             )
         )

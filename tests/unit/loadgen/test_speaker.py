@@ -7,7 +7,8 @@ import pytest
 
 from enginebench.loadgen import speaker
 from enginebench.loadgen.speaker import RAREST_SECONDS, THIN_AFTER, Speaker
-from enginebench.results.frames import FRAME_BYTES, Decoder
+from enginebench.results.frames import Decoder
+from enginebench.results.lines import FRAME_BYTES
 from enginebench.results.messages import End, Failure, Progress, SpokenMessage
 
 DAY = 86_400

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enginebench.results import messages
-from enginebench.results.frames import FRAME_BYTES, MAX_FRAMES, Decoder, Encoder, Spoken, is_frame
+from enginebench.results.frames import Decoder, Encoder, Spoken, is_frame
+from enginebench.results.lines import FRAME_BYTES, MAX_FRAMES
 from enginebench.results.messages import (
     DatasetReport,
     End,

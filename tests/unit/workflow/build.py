@@ -93,6 +93,13 @@ def load(target: str = "a-sim", attempt: int = 1, **changes: Any) -> PodView:
     return PodView(Role.LOAD, name, f"uid-{name}", target, attempt, START, **values | changes)
 
 
+def fetch(target: str, number: int = 1, **changes: Any) -> PodView:
+    """A fetch pod that runs since second 2."""
+    name = f"{child_name(RUN, UID, Role.FETCH, target, number)}-0-abcde"
+    values: dict[str, Any] = {"phase": "Running", "node": "gpu-1", "scheduled_at": at(1), "started_at": at(2)}
+    return PodView(Role.FETCH, name, f"uid-{name}", target, number, START, **values | changes)
+
+
 def terminated(code: int, message: str = "", *, reason: str = "Error", ended: float = 9) -> dict[str, Any]:
     """What changes on a pod whose container ended."""
     phase = "Succeeded" if code == 0 else "Failed"
@@ -164,6 +171,8 @@ def carried_out(seen: Observed, plan: Plan, now: datetime) -> Observed:
                 pods.append(engine(action.target, action.attempt))
             elif action.role is Role.LOAD:
                 pods.append(load(action.target, action.attempt))
+            elif action.role is Role.FETCH:
+                pods.append(fetch(action.target, action.attempt))
         elif isinstance(action, Delete):
             children = [c for c in children if c.name != action.child.name]
             pods = [p for p in pods if not p.name.startswith(action.child.name)]

@@ -22,6 +22,7 @@ def mount(message: str) -> tuple[Trouble, ...]:
 
 
 MISSING = mount('MountVolume.SetUp failed for volume "x" : configmap "prompts" not found')
+NO_DRIVER = mount("kubernetes.io/csi: driver name csi.example.com not found in the list of registered CSI drivers")
 BUSY = mount("Multi-Attach error for volume")
 
 
@@ -52,6 +53,9 @@ BUSY = mount("Multi-Attach error for volume")
         (PENDING | {"troubles": MISSING}, 35, "VolumeNotFound", 'configmap "prompts" not found'),
         (PENDING | {"troubles": BUSY}, 124, None, ""),
         (PENDING | {"troubles": BUSY}, 125, "VolumeNotAttachable", "Multi-Attach"),
+        (PENDING | {"troubles": BUSY, "mounted": True}, 150, None, ""),  # it is over; the image is pulled
+        (PENDING | {"troubles": NO_DRIVER}, 124, None, ""),
+        (PENDING | {"troubles": NO_DRIVER}, 125, "VolumeNotAttachable", "driver name csi.example.com not found"),
     ],
 )
 def test_stuck(pod: dict[str, Any], now: float, want_reason: str | None, want_words: str) -> None:

@@ -9,7 +9,7 @@ from enginebench.api.resolve import stop_when, sweep, topology
 from enginebench.api.v1alpha1 import Attempt
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.kueue import QUEUE
-from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.observed import FETCHING, Observed, Role
 from enginebench.workflow.plan import Action, Create
 from enginebench.workflow.problem import Problem
 from enginebench.workflow.rules import children
@@ -20,7 +20,8 @@ from enginebench.workflow.skipped import as_measured, measured
 def actions(
     seen: Observed, dataset: DatasetState, drafts: Sequence[Draft], stop: Problem | None, now: datetime
 ) -> Iterator[Action]:
-    """Children of ended attempts go, those of the open one come."""
+    """Children of ended attempts and fetches go, those of the open one come."""
+    yield from _fetching(seen, drafts)
     open_: set[tuple[str, int]] = set()
     ended_at: dict[tuple[str, int], datetime] = {}
     for draft in drafts:
@@ -32,7 +33,9 @@ def actions(
     preparing = dataset.prepare and not dataset.ready and stop is None
     if preparing:
         open_.add((RUN, ATTEMPT))
-    for target, number in dict.fromkeys((ch.target, ch.attempt) for ch in seen.children if ch.role is not Role.DATA):
+    for target, number in dict.fromkeys(
+        (ch.target, ch.attempt) for ch in seen.children if ch.role not in (Role.DATA, *FETCHING)
+    ):
         if (target, number) not in open_:
             yield from children.leftovers(seen, target, number, ended_at.get((target, number), now), now)
     if preparing and not (seen.spec and seen.spec.suspend):
@@ -71,16 +74,37 @@ def _told_url(draft: Draft) -> str:
     return (known.url or "") if known is not None else ""
 
 
+def _fetching(seen: Observed, drafts: Sequence[Draft]) -> Iterator[Action]:
+    """The open fetch's children, where the engine itself will go: its volume may be bound to the node."""
+    fetches = {draft.view.name: draft.fetch.number for draft in drafts if draft.fetching and draft.fetch is not None}
+    yield from children.old_fetches(seen, fetches.items())
+    for name, number in fetches.items():
+        node, gpu_product = _bond(seen)
+        yield from children.missing(
+            seen, Create(Role.FETCH, name, number, node=node, gpu_product=gpu_product), FETCHING
+        )
+
+
+def _bond(seen: Observed) -> tuple[str, str]:
+    """(node, GPU product) that the first engine has settled and the others are bound to; empty: free."""
+    assert seen.spec is not None  # a target comes from a spec
+    placement, wish = seen.status.placement, topology(seen.spec)
+    if placement is None:
+        return "", ""
+    node = (placement.node or "") if wish == "SameNode" else ""
+    return node, (placement.gpu_product or "") if wish == "SameProduct" else ""
+
+
 def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetState) -> Create:
     """What the children of the open attempt have in common."""
     assert seen.spec is not None  # a target comes from a spec
-    placement, wish = seen.status.placement, topology(seen.spec)
+    node, gpu_product = _bond(seen)
     return Create(
         role=Role.ENGINE,
         target=draft.view.name,
         attempt=attempt.number,
-        node=(placement.node or "") if placement is not None and wish == "SameNode" else "",
-        gpu_product=(placement.gpu_product or "") if placement is not None and wish == "SameProduct" else "",
+        node=node,
+        gpu_product=gpu_product,
         url=draft.view.url or _told_url(draft),
         points=draft.missing,
         measured=_measured(draft) if sweep(seen.spec) is not None or stop_when(seen.spec) is not None else (),

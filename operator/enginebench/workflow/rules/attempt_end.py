@@ -119,16 +119,18 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
         return None  # a load pod that does not start is not the engine's fault: `load_stuck` speaks of it
     if not _caught_up(target, now) or target.heard.failure is not None:  # the load pod's own word goes before
         return None
-    stage = target.heard.progress.stage if target.heard.progress is not None else "Waiting"
+    stage = _stage(target)
     limit = target.timeouts.startup_seconds + target.timeouts.calibration_seconds
     if stage != "Waiting" and target.spec.engine_kind == "ollama":
         limit += target.timeouts.model_download_seconds
+    if stage == "Verifying":  # the load pod gives up first
+        limit += target.timeouts.verification_seconds + int(SILENCE_LIMIT.total_seconds())
     if now - max(pod.started_at, data_read_at) < timedelta(seconds=limit):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(
         "StartupTimeout",
-        f"The engine in pod {pod.name} served no completion within {limit} s of its start.{said} Look at the engine's "
+        f"The engine in pod {pod.name} did not serve within {limit} s of its start.{said} Look at the engine's "
         "log (kubectl logs, while it starts), or raise spec.timeouts.startupSeconds.",
     )
 
@@ -262,11 +264,14 @@ def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem |
 
 def _endpoint_not_verified(target: TargetView, pod: PodView, took: timedelta) -> Problem | None:
     """The load pod itself gives up after startupSeconds, if it still can."""
-    if took < timedelta(seconds=target.timeouts.startup_seconds + target.timeouts.calibration_seconds) + SILENCE_LIMIT:
+    limit = target.timeouts.startup_seconds
+    if _stage(target) == "Verifying":
+        limit += target.timeouts.verification_seconds
+    if took < timedelta(seconds=limit + target.timeouts.calibration_seconds) + SILENCE_LIMIT:
         return None
     return Problem(
         "StartupTimeout",
-        f"Load pod {pod.name} has not verified the endpoint within {target.timeouts.startup_seconds} s, nor given up. "
+        f"Load pod {pod.name} has not verified the endpoint within {limit} s, nor given up. "
         f"Look at its log and its node ({pod.node}), and run again.",
     )
 
@@ -294,6 +299,11 @@ def _caught_up(target: TargetView, now: datetime) -> bool:
     if heard.deaf_since is not None:
         return now - heard.deaf_since >= DEAF_LIMIT
     return heard.since is not None and now - heard.since >= CAUGHT_UP
+
+
+def _stage(target: TargetView) -> str:
+    """Where the load pod stands, by its own word."""
+    return target.heard.progress.stage if target.heard.progress is not None else "Waiting"
 
 
 def _all_heard(target: TargetView) -> bool:

@@ -1,10 +1,10 @@
 """Which children there should be: what to create for the open attempt, what to delete of an ended one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Role
+from enginebench.workflow.observed import FETCHING, SILENCE, Child, Heard, Observed, PodView, Role
 from enginebench.workflow.plan import Action, Create, Delete
 
 LAST_WORDS = timedelta(seconds=30)
@@ -30,8 +30,10 @@ def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator
 
 def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:
     """Deletes of an ended attempt: the load first, so that it closes its point; the engine when that is done."""
-    mine = [c for c in seen.children if c.target == target and c.attempt == attempt and c.role is not Role.DATA]
-    load = next((p for p in seen.pods if p.speaks and p.target == target and p.attempt == attempt), None)
+    mine = [
+        c for c in seen.children if c.target == target and c.attempt == attempt and c.role not in (Role.DATA, *FETCHING)
+    ]
+    load = next((p for p in seen.pods if p.leads and p.target == target and p.attempt == attempt), None)
     job = next((c for c in mine if c.role is Role.LOAD), None)
     if job is not None:
         yield from _delete(job)
@@ -41,12 +43,22 @@ def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now
                 yield from _delete(child)
 
 
+def old_fetches(seen: Observed, open_: Collection[tuple[str, int]]) -> Iterator[Action]:
+    """Deletes of fetches that are not open any more: (target, number)."""
+    for child in seen.children:
+        if child.role in FETCHING and (child.target, child.attempt) not in open_:
+            yield from _delete(child)
+
+
 def busy(seen: Observed, now: datetime) -> bool:
-    """An engine may still hold a GPU, or a load pod of an ended attempt may still have something to say."""
+    """An engine may still hold a GPU, a load pod of an ended attempt may still have something to say, or a fetch pod
+    may still hold the volume that an engine needs on another node."""
     for pod in seen.pods:
+        if pod.role is Role.FETCH and not _unreachable(seen, pod, now):
+            return True
         if pod.role is Role.ENGINE and not pod.over and not _unreachable(seen, pod, now):
             return True
-        if pod.speaks and pod.target and not _silent(seen, pod, now):
+        if pod.leads and pod.target and not _silent(seen, pod, now):
             return True
     return False
 

@@ -3,6 +3,7 @@
 The words of the scheduler, the kubelet and the registry are passed on as they are; we add the object and the cure.
 """
 
+import re
 from datetime import datetime, timedelta
 
 from enginebench.api.resolve import ResolvedTimeouts
@@ -20,6 +21,11 @@ COMPLAINTS = ("Failed", "BackOff", "FailedCreatePodSandBox")
 """Reasons of the kubelet's Events about an image or a container."""
 NO_CLAIM = "persistentvolumeclaim"
 """The scheduler's word for a claim; one that is not there is no matter of free nodes."""
+MISSING = re.compile(
+    r"\b(configmap|secret|persistentvolumeclaim|persistentvolume) \\?\"[^\"]*\" not found|references non-existent",
+    re.IGNORECASE,
+)
+"""The kubelet's words for an object that is not there. A driver that is "not found" is another matter."""
 NEVER_PULLED = ("InvalidImageName", "ErrImageNeverPull")
 PULL_FAILED = (
     "ErrImagePull",
@@ -69,10 +75,12 @@ def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, sinc
 
 
 def _unmountable(pod: PodView, now: datetime) -> Problem | None:
+    if pod.mounted:  # Events of a trouble that is over stay for an hour
+        return None
     for trouble in pod.troubles:
         if trouble.reason not in ("FailedMount", "FailedAttachVolume"):
             continue
-        missing = "not found" in trouble.message or "references non-existent" in trouble.message
+        missing = MISSING.search(trouble.message) is not None
         if now - trouble.first >= (CONFIG_GRACE if missing else MOUNT_GRACE):
             reason = "VolumeNotFound" if missing else "VolumeNotAttachable"
             cure = "Create it in the run's namespace" if missing else "Free the volume or use another"
