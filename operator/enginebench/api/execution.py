@@ -95,13 +95,12 @@ class Timeouts(SpecObject):
     image_pull_seconds: Patience = 1800
     """For the engine's image."""
     model_download_seconds: Patience = 7200
-    """For the model's download: by a Job onto the claim of modelCache, before the engine asks for a GPU, or by Ollama.
-    vLLM without such a claim downloads as it starts: startupSeconds counts."""
+    """For the model's download onto a claim, or by Ollama. vLLM without a claim downloads as it starts: startupSeconds
+    counts."""
     model_download_stall_seconds: Patience = 180
     """For the next byte of that download. Ollama itself asks anew for the rest when none has come for 30 s."""
     startup_seconds: Patience = 1800
-    """For the engine to serve, its model loaded. Ollama's download is not counted; vLLM's is, where no Job has fetched
-    the model."""
+    """For the engine to serve, its model loaded. Ollama's download is not counted."""
     verification_seconds: Patience = 600
     """From then on until a real completion has come back."""
     point_grace_seconds: Patience = 120

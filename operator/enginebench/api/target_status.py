@@ -95,13 +95,13 @@ class Timings(StatusObject):
     image_pull_seconds: float | None = None
     """Until the container ran."""
     model_download_seconds: float | None = None
-    """To download the model; 0 where it was on its claim already."""
+    """To download the model."""
     startup_seconds: float | None = None
-    """From the running container until it served, its model loaded; a download by Ollama is not counted."""
+    """From the running container until it served; a download by Ollama is not counted."""
     verified_seconds: float | None = None
     """From then on until a real completion had come back."""
     warmup_seconds: float | None = None
-    """From then on until the first load point began: a burst as wide as the widest one, and idleness around it."""
+    """From then on until the first load point began."""
 
 
 class DownloadStatus(StatusObject):
@@ -118,24 +118,24 @@ class DownloadStatus(StatusObject):
 
 
 class ModelFetch(StatusObject):
-    """The Job that brings the model onto the claim of modelCache before the engine asks for a GPU."""
+    """The Job that brings the model onto its claim, before the engine asks for a GPU."""
 
     number: int
-    """From 1; one that was cut off (suspend, eviction) begins again as the next."""
+    """From 1."""
     start_time: Time | None = None
     """When it began."""
     end_time: Time | None = None
     """When it ended."""
     reason: str | None = None
-    """How it ended: Completed, or a stable CamelCase word; absent while it lasts."""
+    """How it ended, a stable CamelCase word."""
     message: str | None = None
     """How it ended, in words."""
     seconds: float | None = None
-    """How long the download took; 0 where the model was there."""
+    """Of the download; 0 where the model was there."""
     bytes: int | None = None
     """The model's size, where known."""
     disruptions: int | None = None
-    """How many fetches in a row, this one among them, were taken away by the cluster."""
+    """Fetches in a row that were taken away."""
 
 
 class LoadGeneratorStatus(StatusObject):
@@ -234,8 +234,7 @@ class TargetStatus(StatusObject):
     download: DownloadStatus | None = None
     """The model's download while it lasts."""
     model_fetch: ModelFetch | None = None
-    """The newest fetch of the model onto its claim; absent where there is no claim, or where an earlier target has
-    fetched the same model onto the same claim."""
+    """The newest fetch of the model onto its claim."""
     peak: Peak | None = None
     """Where it is at its best; by the means, where there are repeats."""
     repeats: RepeatsStatus | None = None
