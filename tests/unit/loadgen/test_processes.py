@@ -27,8 +27,8 @@ STEADY = Behaviour(ttft=0.03, gap=0.005)
 SIX_USERS = (PointPlan(index=0, concurrency=6),)
 
 
-def followers(pod: Pod) -> list[int]:
-    """Process ids."""
+def children(pod: Pod) -> list[int]:
+    """Process ids, in the order in which they were forked: first the one that asks the engine for its metrics."""
     told = Path(f"/proc/{pod.process.pid}/task/{pod.process.pid}/children").read_text()
     return [int(pid) for pid in told.split()]
 
@@ -67,7 +67,7 @@ async def test_three_processes_send_what_one_would_have_sent(tmp_path: Path) -> 
             what = plan(engine.url, points=points, processes=processes, duration_seconds=None, max_requests=40)
             async with running(what, tmp_path) as pod:
                 await pod.until(Progress)
-                pids = followers(pod)
+                pids = children(pod)
                 report = await pod.until(PointReport)
                 assert await pod.until(End) == End(points=1)
                 await gone(pids)
@@ -86,10 +86,10 @@ async def test_a_point_of_fewer_users_than_processes_and_one_of_more(tmp_path: P
     points = (PointPlan(index=0, concurrency=1), PointPlan(index=1, concurrency=8))
     async with serving(engine), running(plan(engine.url, points=points, processes=4), tmp_path) as pod:
         await pod.until(Progress)
-        pids = followers(pod)
+        pids = children(pod)
         await pod.until(End)
         assert await pod.stop() == 0
-    assert len(pids) == 3
+    assert len(pids) == 1 + 3
     few, many = pod.all(PointReport)
     assert few.requests.succeeded >= 5
     assert many.requests.errored == many.requests.incomplete == 0
@@ -136,8 +136,8 @@ async def test_a_process_that_dies_ends_the_point_as_one_that_is_worth_nothing(t
     ):
         await pod.until(Progress, lambda p: p.stage == "Loading")
         await asyncio.sleep(0.5)
-        pids = followers(pod)
-        os.kill(pids[0], signal.SIGKILL)
+        pids = children(pod)
+        os.kill(pids[1], signal.SIGKILL)
         report = await pod.until(PointReport)
         failure = await pod.until(Failure)
         assert await pod.until(End) == End(points=1)
@@ -159,7 +159,7 @@ async def test_sigterm_closes_the_point_for_all(tmp_path: Path) -> None:
     ):
         await pod.until(Progress, lambda p: p.stage == "Loading")
         await asyncio.sleep(0.5)
-        pids = followers(pod)
+        pids = children(pod)
         pod.process.send_signal(signal.SIGTERM)
         report = await pod.until(PointReport)
         assert (await pod.until(Failure)).reason == "Interrupted"
@@ -178,8 +178,8 @@ async def test_no_process_outlives_its_leader(tmp_path: Path) -> None:
         running(plan(engine.url, points=SIX_USERS, processes=3, duration_seconds=60), tmp_path) as pod,
     ):
         await pod.until(Progress, lambda p: p.stage == "Loading")
-        pids = followers(pod)
-        assert len(pids) == 2
+        pids = children(pod)
+        assert len(pids) == 1 + 2
         pod.process.kill()
         await gone(pids)
 
