@@ -68,7 +68,7 @@ test-unit: $(VENV) ## Rules as tables, and every part by itself
 	@$(PYTEST) -q tests/unit
 
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
-	@$(PYTEST) -q tests/simulation
+	@$(PYTEST) -q --numprocesses=auto tests/simulation
 
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
 	@$(PYTEST) -v tests/cluster
