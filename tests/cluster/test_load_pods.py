@@ -3,7 +3,7 @@
 from tests.support.cluster import SUCCESS, Namespace, eventually, outcome
 from tests.support.runs import benchmark, simulated
 
-RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+RESOURCES = {"requests": {"cpu": "400m", "memory": "64Mi"}}
 SEVERAL = {"pods": 2, "processes": 2, "resources": RESOURCES}
 FAIR = 0.3
 """The engine has a slot for each user: the throughput goes with their number, on a machine that has other work."""

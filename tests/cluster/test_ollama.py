@@ -37,7 +37,7 @@ def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
         yield claim
 
 
-ONE_CORE = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "1"}}
+ONE_CORE = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1"}}
 """The other one is left to the load generator, which would be held up by an engine that computes on all."""
 
 

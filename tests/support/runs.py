@@ -50,7 +50,7 @@ def benchmark(
         "spec": {
             "targets": list(targets or (simulated(),)),
             "workload": load | dict(workload or {}),
-            "loadGenerator": {"resources": {"requests": {"cpu": "250m", "memory": "64Mi"}}},
+            "loadGenerator": {"resources": {"requests": {"cpu": "500m", "memory": "64Mi"}}},
             **spec,
         },
     }

@@ -22,7 +22,7 @@ from enginebench.results.messages import End, Failure, PointReport, Progress
 from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
-from tests.unit.loadgen.test_processes import followers, gone
+from tests.unit.loadgen.test_processes import children, gone
 from tests.unit.loadgen.test_program import Pod, running
 
 STEADY = Behaviour(ttft=0.03, gap=0.005)
@@ -98,13 +98,13 @@ async def test_a_pod_that_dies_makes_the_point_invalid_and_ends_the_attempt(tmp_
     ):
         await leader.until(Progress, lambda p: p.stage == "Loading")
         await asyncio.sleep(0.5)
-        children = followers(lost)
+        pids = children(lost)
         lost.process.kill()
         report = await leader.until(PointReport)
         failure = await leader.until(Failure)
         assert await leader.until(End) == End(points=1)
         assert await end_of(other) == 0
-        await gone(children)
+        await gone(pids)
     assert report.evidence.lost_shards >= 1
     assert report.window_seconds < 30
     assert failure.reason == "LoadPodLost"
@@ -206,11 +206,11 @@ async def test_a_pod_that_waits_for_its_leader_can_be_told_to_end(tmp_path: Path
     environment = {loadplan.INDEX_VARIABLE: "1", loadplan.SECRET_VARIABLE: SECRET}
     async with running(what, tmp_path, **environment) as pod:
         async with asyncio.timeout(10):
-            while not (children := followers(pod)):  # noqa: ASYNC110  # of other processes there is no event
+            while not (pids := children(pod)):  # noqa: ASYNC110  # of other processes there is no event
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)
         assert await pod.stop() == 0
-        await gone(children)
+        await gone(pids)
 
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
