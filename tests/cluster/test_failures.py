@@ -252,6 +252,9 @@ def test_a_failure_is_told_in_words(
         assert target["phase"] == "Failed"
         assert target["attempts"][-1]["reason"] == fails.reason
         told = target["message"]
+    elif fetch := status["targets"][0].get("modelFetch"):  # what fails before there is an engine
+        assert fetch["reason"] == fails.reason
+        told = status["targets"][0]["message"]
     else:
         assert fails.verdict == fails.reason
         told = status["message"]

@@ -161,9 +161,12 @@ async def _looks(api: KubeApi, key: Key, run_uid: str, known: RunMemory) -> list
 
 
 async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: datetime) -> PodView:
-    """With the Warning Events of a pod that does not get going."""
+    """With the Warning Events of a pod that does not get going, or that is over: an evicted engine that ends well on
+    SIGTERM may be told as one that succeeded."""
     if pod.gated and pod.managed:
         return replace(pod, queued=await _queued(api, namespace, pod.uid))
+    if pod.over and pod.role is Role.ENGINE and not pod.message:
+        return replace(pod, troubles=tuple(await _troubles(api, namespace, pod.uid)))
     starting = pod.scheduled_at is not None and pod.started_at is None and pod.terminated is None and not pod.over
     if not starting or now - (pod.scheduled_at or now) < STUCK:
         return pod

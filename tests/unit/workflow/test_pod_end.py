@@ -1,9 +1,12 @@
 """A container that ended by itself, in words."""
 
+from dataclasses import replace
+
 import pytest
 
+from enginebench.workflow.observed import Trouble
 from enginebench.workflow.rules.pod_end import engine_died, last_lines, load_pod_died
-from tests.unit.workflow.build import engine, load, terminated
+from tests.unit.workflow.build import START, engine, load, terminated
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,14 @@ def test_engine_died(code: int, reason: str, log: str, want_reason: str, want_wo
     problem = engine_died(engine(**terminated(code, log, reason=reason)))
     assert problem.reason == want_reason
     assert want_words in problem.message
+
+
+def test_an_evicted_engine_that_ended_well_is_known_by_its_event() -> None:
+    words = 'Usage of EmptyDir volume "models" exceeds the limit "1Mi". '
+    evicted = replace(engine(**terminated(0, "")), troubles=(Trouble("Evicted", words, START, START),))
+    problem = engine_died(evicted)
+    assert problem.reason == "ModelCacheFull"
+    assert words.strip() in problem.message
 
 
 ROOT_CAUSE = "huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url http://hub/a/b."

@@ -26,11 +26,12 @@ LAST_CHARACTERS = 600
 
 def engine_died(pod: PodView) -> Problem:
     """Why the engine's pod is over though nobody ended it."""
-    if OUT_OF_DISK.search(pod.message):
+    told_by_kubelet = (pod.message, *(trouble.message for trouble in pod.troubles))
+    if full := next(filter(OUT_OF_DISK.search, told_by_kubelet), ""):
         return Problem(
             "ModelCacheFull",
             f"Engine pod {pod.name} was taken from node {pod.node} since it had filled its disk: "
-            f"{pod.message.strip().rstrip('.')}. Raise modelCache.emptyDir.sizeLimit of the target, or give it a volume "
+            f"{full.strip().rstrip('.')}. Raise modelCache.emptyDir.sizeLimit of the target, or give it a volume "
             "(modelCache.persistentVolumeClaim).",
         )
     ended = pod.terminated
