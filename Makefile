@@ -62,7 +62,7 @@ vllm: .cluster-there ## Real vLLM 0.32.0 for the CPU and the tiny model, built (
 
 # ---- tests
 
-test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (30 to 50 min where nothing is cached)
+test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (an hour where nothing is cached)
 
 test-unit: $(VENV) ## Rules as tables, and every part by itself
 	@$(PYTEST) -q tests/unit

