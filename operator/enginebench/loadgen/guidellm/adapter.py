@@ -1,15 +1,18 @@
 """What differs between GuideLLM's versions, and nothing else: the Protocol that each version's file fills."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from enginebench.api.loadplan import LoadPlan, PointPlan, Row
 
 JsonObject = dict[str, Any]
+Outcome = Literal["open", "succeeded", "errored"]
+One = TypeVar("One")
+"""A request, as a version writes it."""
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",  # nothing is asked of a hub of models
     "TOKENIZERS_PARALLELISM": "false",
@@ -45,7 +48,7 @@ class Request:
     first: float | None
     last: float | None
     end: float
-    outcome: Literal["open", "succeeded", "errored"]
+    outcome: Outcome
     output_tokens: int | None = None
     prompt_tokens: int | None = None
     events: int | None = None
@@ -143,3 +146,36 @@ class Metrics(Lenient, frozen=True):
             ttft=self.time_to_first_token_ms.successful.figures(),
             itl=self.inter_token_latency_ms.successful.figures(),
         )
+
+
+class Requests(Lenient, Generic[One], frozen=True):
+    """All that were sent, by how they ended."""
+
+    successful: tuple[One, ...] | None = None
+    incomplete: tuple[One, ...] | None = None
+    errored: tuple[One, ...] | None = None
+
+    def each(self) -> Iterator[tuple[One, Outcome]]:
+        for one in self.successful or ():
+            yield one, "succeeded"
+        for one in self.incomplete or ():
+            yield one, "open"
+        for one in self.errored or ():
+            yield one, "errored"
+
+
+class Benchmark(Lenient, Generic[One], frozen=True):
+    requests: Requests[One]
+    metrics: Metrics = Metrics()
+
+
+class Document(Lenient, Generic[One], frozen=True):
+    """A report file."""
+
+    benchmarks: tuple[Benchmark[One], ...]
+
+    def only(self) -> Benchmark[One]:
+        """ValueError where there are several, or none."""
+        if len(self.benchmarks) != 1:
+            raise ValueError(f"its report has {len(self.benchmarks)} benchmarks and not one")
+        return self.benchmarks[0]

@@ -17,10 +17,11 @@ import msgspec
 from enginebench.api.loadplan import Row
 from enginebench.loadgen.guidellm.adapter import (
     OFFLINE,
+    Document,
     Job,
     JsonObject,
     Lenient,
-    Metrics,
+    Outcome,
     Report,
     Request,
 )
@@ -46,21 +47,6 @@ class _Request(Lenient, frozen=True):
     output_tokens: int = 0
     error: str = ""
     scheduler_info: _Scheduled = _Scheduled()
-
-
-class _Requests(Lenient, frozen=True):
-    successful: tuple[_Request, ...] | None = None
-    incomplete: tuple[_Request, ...] | None = None
-    errored: tuple[_Request, ...] | None = None
-
-
-class _Benchmark(Lenient, frozen=True):
-    requests: _Requests
-    metrics: Metrics = Metrics()
-
-
-class _Document(Lenient, frozen=True):
-    benchmarks: tuple[_Benchmark, ...]
 
 
 class V02:
@@ -112,25 +98,12 @@ class V02:
         return {**OFFLINE, "GUIDELLM__PREFERRED_ROUTE": _ROUTES[job.plan.request.api]}
 
     def read(self, text: bytes) -> Report:
-        benchmark = _only(msgspec.json.decode(text, type=_Document).benchmarks)
-        requests = benchmark.requests
-        return Report(
-            requests=[
-                *(_request(one, "succeeded") for one in requests.successful or ()),
-                *(_request(one, "open") for one in requests.incomplete or ()),
-                *(_request(one, "errored") for one in requests.errored or ()),
-            ],
-            own=benchmark.metrics.own(),
-        )
+        benchmark = msgspec.json.decode(text, type=Document[_Request]).only()
+        found = [_request(one, outcome) for one, outcome in benchmark.requests.each()]
+        return Report(requests=found, own=benchmark.metrics.own())
 
 
-def _only(benchmarks: Sequence[_Benchmark]) -> _Benchmark:
-    if len(benchmarks) != 1:
-        raise ValueError(f"its report has {len(benchmarks)} benchmarks and not one")
-    return benchmarks[0]
-
-
-def _request(one: _Request, outcome: str) -> Request:
+def _request(one: _Request, outcome: Outcome) -> Request:
     """-1 stands for a time that is not known. Token counts of what was not finished are those asked for."""
     finished = outcome == "succeeded"
     first, last = (
@@ -142,7 +115,7 @@ def _request(one: _Request, outcome: str) -> Request:
         first=first,
         last=last,
         end=one.end_time,
-        outcome=outcome,  # type: ignore[arg-type]  # one of the three words, by the callers
+        outcome=outcome,
         output_tokens=one.output_tokens if finished else None,
         prompt_tokens=one.prompt_tokens or None if finished else None,
         error=one.error if outcome == "errored" else "",

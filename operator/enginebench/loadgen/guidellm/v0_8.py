@@ -17,10 +17,11 @@ import msgspec
 from enginebench.api.loadplan import Row
 from enginebench.loadgen.guidellm.adapter import (
     OFFLINE,
+    Document,
     Job,
     JsonObject,
     Lenient,
-    Metrics,
+    Outcome,
     Report,
     Request,
 )
@@ -53,21 +54,6 @@ class _Request(Lenient, frozen=True):
     info: _Info
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-
-
-class _Requests(Lenient, frozen=True):
-    successful: tuple[_Request, ...] | None = None
-    incomplete: tuple[_Request, ...] | None = None
-    errored: tuple[_Request, ...] | None = None
-
-
-class _Benchmark(Lenient, frozen=True):
-    requests: _Requests
-    metrics: Metrics = Metrics()
-
-
-class _Document(Lenient, frozen=True):
-    benchmarks: tuple[_Benchmark, ...]
 
 
 class V08:
@@ -150,16 +136,9 @@ class V08:
         return {**OFFLINE, "GUIDELLM__MAX_WORKER_PROCESSES": str(workers(job.cpus))}
 
     def read(self, text: bytes) -> Report:
-        benchmarks = msgspec.json.decode(text, type=_Document).benchmarks
-        if len(benchmarks) != 1:
-            raise ValueError(f"its report has {len(benchmarks)} benchmarks and not one")
-        requests = benchmarks[0].requests
-        found = [
-            *(_request(one, "succeeded") for one in requests.successful or ()),
-            *(_request(one, "open") for one in requests.incomplete or ()),
-            *(_request(one, "errored") for one in requests.errored or ()),
-        ]
-        return Report(requests=[one for one in found if one is not None], own=benchmarks[0].metrics.own())
+        benchmark = msgspec.json.decode(text, type=Document[_Request]).only()
+        found = [_request(one, outcome) for one, outcome in benchmark.requests.each()]
+        return Report(requests=[one for one in found if one is not None], own=benchmark.metrics.own())
 
 
 def workers(cpus: float) -> int:
@@ -167,7 +146,7 @@ def workers(cpus: float) -> int:
     return max(1, round(cpus))
 
 
-def _request(one: _Request, outcome: str) -> Request | None:
+def _request(one: _Request, outcome: Outcome) -> Request | None:
     """None for one that was never sent."""
     times = one.info.timings
     ended = times.request_end or times.resolve_end
@@ -181,7 +160,7 @@ def _request(one: _Request, outcome: str) -> Request | None:
         first_output=times.first_output_token_iteration,
         last=times.last_token_iteration,
         end=ended,
-        outcome=outcome,  # type: ignore[arg-type]  # one of the three words, by the callers
+        outcome=outcome,
         output_tokens=one.output_tokens if finished else None,
         prompt_tokens=one.prompt_tokens if finished else None,
         events=times.token_iterations,
