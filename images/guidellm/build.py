@@ -14,7 +14,8 @@ from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
-from images.operator.build import PUBLIC_BASE, ROOT, docker, docker_build, image_field, say
+from images.docker import BuildError, Docker, devcluster, say
+from images.operator.build import PUBLIC_BASE, ROOT
 
 HERE = Path(__file__).resolve().parent
 DOCKERFILE = HERE / "Dockerfile"
@@ -36,17 +37,16 @@ FOR_GPUS_ALONE = (
 """Of 0.8.1's dependency torch, which PyPI has for CUDA alone: what `import torch` does without on a CPU."""
 GLIBC = 34
 """2.34 or later is what the base must have."""
-_LABEL = "dev.enginebench.key"
 
 
 def build_image(version: str, base: str) -> str:
     """The image's name; built unless it is there, made of the same."""
-    if not image_field(base, ".Id"):
-        docker("pull", "--quiet", base)
-    image, python = f"{REPOSITORY}:{version}", _python_of(base)
+    docker = Docker()
+    base_id = docker.require(base)
+    image, python = f"{REPOSITORY}:{version}", _python_of(docker, base)
     wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *FOR_GPUS_ALONE)
-    key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, image_field(base, ".Id"))
-    if image_field(image, f'index .Config.Labels "{_LABEL}"') == key:
+    key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, base_id)
+    if docker.key(image) == key:
         say(f"{image} is up to date")
         return image
     site = packages(version, wheels, python)
@@ -57,14 +57,13 @@ def build_image(version: str, base: str) -> str:
         shutil.copy(DOCKERFILE, context)
         shutil.copytree(site, Path(context) / "site", copy_function=_link)
         say(f"Building {image}")
-        docker_build(Path(context), image, BASE=base, KEY=key, VERSION=version)
-    said = docker("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", CHECK)
+        of = [word for said in (f"BASE={base}", f"KEY={key}", f"VERSION={version}") for word in ("--build-arg", said)]
+        docker.run("build", "--quiet", "--tag", image, *of, context)
+    said = docker.run("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", CHECK)
     if said != version:
-        docker("rmi", image)
-        raise SystemExit(f"{image} holds GuideLLM {said}, not {version}")
-    say(
-        f"Built {image}, {(int(image_field(image, '.Size')) - int(image_field(base, '.Size'))) / 1e6:.0f} MB above {base}"
-    )
+        docker.run("rmi", image)
+        raise BuildError(f"What was built is not GuideLLM {version}: it says {said[-500:]!r}.")
+    say(f"Built {image}, {docker.megabytes_above(image, base):.0f} MB above {base}")
     return image
 
 
@@ -89,25 +88,21 @@ def _install(version: str, python: str, draft: Path) -> None:
         *(f"--platform=manylinux2014_{platform.machine()}", *glibc, f"--target={site}"),
         *("--requirement", str(LOCKS[version])),
     ]
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        raise BuildError(f"GuideLLM {version} could not be installed from PyPI; what pip said stands above.")
     for pattern in FOR_GPUS_ALONE:
         for path in site.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _python_of(base: str) -> str:
+def _python_of(docker: Docker, base: str) -> str:
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return docker("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
+    return docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
 
 
 def _link(source: str, target: str) -> None:
     """The same file under another name: it is only read."""
     Path(target).hardlink_to(source)
-
-
-def devcluster(*arguments: str) -> str:
-    command = [sys.executable, "-m", "devcluster", *arguments]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def main() -> int:
@@ -116,9 +111,13 @@ def main() -> int:
     versions = parser.parse_args().versions or list(LOCKS)
     if unknown := set(versions) - set(LOCKS):
         parser.error(f"there is no lock of {', '.join(sorted(unknown))}")
-    base = devcluster("base-image") or PUBLIC_BASE
-    for version in versions:  # into the worker alone: load pods go nowhere else, and a copy of 0.8.1 takes 8 GB
-        devcluster("load", "--worker", build_image(version, base))
+    try:
+        base = devcluster("base-image") or PUBLIC_BASE
+        for version in versions:  # into the worker alone: load pods go nowhere else, and a copy of 0.8.1 takes 8 GB
+            devcluster("load", "--worker", build_image(version, base))
+    except BuildError as error:
+        say(str(error))
+        return 1
     return 0
 
 

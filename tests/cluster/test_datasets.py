@@ -12,6 +12,7 @@ import pytest
 from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
 from tests.support.endpoints import URL, file_server
 from tests.support.runs import benchmark
+from tests.support.volumes import claim
 
 PROMPTS = ["Why is the sky blue?", "What is a tide?", "Who was Ada Lovelace?"]
 LINES = "".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS).encode()
@@ -27,28 +28,6 @@ WRITE = "import base64, pathlib, sys; f = pathlib.Path(sys.argv[1]); f.parent.mk
 @pytest.fixture
 def volume(cluster: Cluster, namespace: Namespace) -> Iterator[dict[str, Any]]:
     """The rows in a file on a claim: a folder in /tmp of a node, where any user may write."""
-    name = f"{namespace.name}-prompts"
-    node = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "Exists"}]}
-    rules: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            **rules,
-            "capacity": {"storage": "1Gi"},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": namespace.name, "name": "prompts"},
-            "hostPath": {"path": "/tmp", "type": "Directory"},  # noqa: S108  # the node's
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [node]}},
-        },
-    }
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "prompts"},
-        "spec": {**rules, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
-    }
     path = f"{namespace.name}/prompts.jsonl"
     writer = {
         "apiVersion": "v1",
@@ -74,15 +53,14 @@ def volume(cluster: Cluster, namespace: Namespace) -> Iterator[dict[str, Any]]:
             "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "prompts"}}],
         },
     }
-    cluster.apply(volume)
-    namespace.apply(claim, writer)
-    eventually(
-        lambda: cluster.get("pod", "writer", f"--namespace={namespace.name}")["status"]["phase"] == "Succeeded",
-        within=60,
-        what="the file on the volume",
-    )
-    yield {"claimName": "prompts", "path": path}
-    cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
+    with claim(cluster, namespace, "prompts", "/tmp") as name:  # noqa: S108  # the node's
+        namespace.apply(writer)
+        eventually(
+            lambda: cluster.get("pod", "writer", f"--namespace={namespace.name}")["status"]["phase"] == "Succeeded",
+            within=60,
+            what="the file on the volume",
+        )
+        yield {"claimName": name, "path": path}
 
 
 def test_the_same_rows_from_every_source(cluster: Cluster, namespace: Namespace, volume: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ default image of an `ollama` target is what runs) and the model on the worker, b
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.pods import program
 from tests.support.runs import benchmark
-from tests.support.volumes import models_claim
+from tests.support.volumes import claim, empty_folder, models_claim
 
 MODEL = "tiny"
 
@@ -34,8 +33,8 @@ def ollama_there(cluster: Cluster) -> Cluster:
 @pytest.fixture
 def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
     """A claim in the test's namespace on the folder that `make ollama` filled."""
-    with models_claim(ollama_there, namespace, NODE_FOLDER) as claim:
-        yield claim
+    with models_claim(ollama_there, namespace, NODE_FOLDER) as name:
+        yield name
 
 
 ONE_CORE = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1"}}
@@ -227,25 +226,9 @@ def test_a_model_too_large_for_its_volume_is_not_tried_again_and_again(namespace
 
 @pytest.fixture
 def own_claim(cluster: Cluster, namespace: Namespace) -> Iterator[str]:
-    """A ReadWriteOnce claim without a model, on a disk of the worker where anyone may write, as with fsGroup."""
-    name = f"{namespace.name}-own"
-    access: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    node = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "Exists"}]}
-    volume = {
-        **access,
-        "capacity": {"storage": "1Gi"},
-        "claimRef": {"namespace": namespace.name, "name": "own"},
-        "hostPath": {"path": "/var/tmp", "type": "Directory"},  # noqa: S108  # of the node
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [node]}},
-    }
-    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": volume})
-    wanted = {**access, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}}
-    namespace.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "own"}, "spec": wanted})
-    worker = cluster.kubectl("get", "nodes", "--selector=nvidia.com/gpu.product", "--output=name").partition("/")[2]
-    earlier = ("/var/tmp/blobs", "/var/tmp/manifests")  # noqa: S108  # of the node
-    subprocess.run(["docker", "exec", worker.strip(), "rm", "-rf", *earlier], check=True)
-    yield "own"
-    cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
+    """A ReadWriteOnce claim without a model."""
+    with empty_folder(cluster, namespace) as folder, claim(cluster, namespace, "own", folder) as name:
+        yield name
 
 
 def test_onto_a_claim_the_model_comes_before_the_engine_asks_for_a_gpu(

@@ -8,38 +8,16 @@ import pytest
 
 from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
 from tests.support.runs import benchmark
+from tests.support.volumes import claim
 
 NODE_FOLDER = "/var/tmp"  # noqa: S108  # of the node: anyone may write there, as on a volume that honours fsGroup
 READ = "import gzip, sys; sys.stdout.write(gzip.open('/kept/' + sys.argv[1], 'rt').read())"
 
 
 @pytest.fixture
-def claim(cluster: Cluster, namespace: Namespace) -> Iterator[str]:
-    name = f"{namespace.name}-kept"
-    access = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name},
-            "spec": {
-                **access,
-                "capacity": {"storage": "1Gi"},
-                "claimRef": {"namespace": namespace.name, "name": "kept"},
-                "hostPath": {"path": NODE_FOLDER, "type": "Directory"},
-            },
-        }
-    )
-    namespace.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "kept"},
-            "spec": {**access, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
-        }
-    )
-    yield "kept"
-    cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
+def kept(cluster: Cluster, namespace: Namespace) -> Iterator[str]:
+    with claim(cluster, namespace, "kept", NODE_FOLDER, "ReadWriteMany") as name:
+        yield name
 
 
 def read(namespace: Namespace, claim: str, node: str, file: str) -> str:
@@ -68,20 +46,20 @@ def read(namespace: Namespace, claim: str, node: str, file: str) -> str:
     return namespace.kubectl("logs", "read")
 
 
-def test_every_request_is_kept(cluster: Cluster, namespace: Namespace, claim: str) -> None:
+def test_every_request_is_kept(cluster: Cluster, namespace: Namespace, kept: str) -> None:
     worker = next(
         node["metadata"]["name"]
         for node in cluster.get("nodes")["items"]
         if "node-role.kubernetes.io/control-plane" not in node["metadata"]["labels"]
     )
     run = benchmark("run", levels=[2])
-    run["spec"]["results"] = {"requests": True, "persistentVolumeClaim": {"claimName": claim}}
+    run["spec"]["results"] = {"requests": True, "persistentVolumeClaim": {"claimName": kept}}
     run["spec"]["loadGenerator"]["nodeSelector"] = {"kubernetes.io/hostname": worker}
     status = namespace.measure(run)
     assert outcome(status) == SUCCESS
     [point] = status["points"]
     uid = cluster.get("bmr", "run", f"--namespace={namespace.name}")["metadata"]["uid"]
-    lines = read(namespace, claim, worker, f"run-{uid[:8]}/engine-sim-a1-p0.jsonl.gz").splitlines()
+    lines = read(namespace, kept, worker, f"run-{uid[:8]}/engine-sim-a1-p0.jsonl.gz").splitlines()
     requests = [json.loads(line) for line in lines]
     tracked = [request for request in requests if request["tracked"]]
     assert sum(request["outcome"] == "succeeded" for request in tracked) == point["requests"]["succeeded"]

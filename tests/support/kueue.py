@@ -13,6 +13,7 @@ import trustme
 
 from enginebench.workflow.kueue import JOB_UID, MANAGED, QUEUE, TERMINATED
 from tests.support.cluster import Namespace
+from tests.support.crds import stand_in
 from tests.support.endpoints import server
 
 Manifest = dict[str, Any]
@@ -89,23 +90,9 @@ def webhook_server(image: str, namespace: str) -> tuple[tuple[Mapping[str, Any],
 
 
 def workload_crd() -> Manifest:
-    """Workload in the older of its versions, with a status."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1beta1",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}},
-    }
-    names = {"kind": "Workload", "plural": "workloads", "singular": "workload"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        # Without it the API server leaves a group that ends in k8s.io to those who maintain it.
-        "metadata": {"name": CRD, "annotations": {"api-approved.kubernetes.io": "unapproved, a test's stand-in"}},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
-    }
+    """Workload in the older of its versions. Without the annotation the API server leaves a group that ends in k8s.io to
+    those who maintain it."""
+    return stand_in(GROUP, "Workload", **{"api-approved.kubernetes.io": "unapproved, a test's stand-in"})
 
 
 def says_why(namespace: Namespace, pod: Manifest, message: str) -> None:

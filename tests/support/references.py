@@ -2,28 +2,15 @@
 
 from typing import Any
 
+from tests.support.crds import stand_in
+
 GROUP = "serving.kserve.io"
 CRD = f"inferenceservices.{GROUP}"
 Manifest = dict[str, Any]
 
 
 def kserve_crd() -> Manifest:
-    """InferenceService v1beta1 with a status, and whatever fields."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1beta1",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}},
-    }
-    names = {"kind": "InferenceService", "plural": "inferenceservices", "singular": "inferenceservice"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": CRD},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
-    }
+    return stand_in(GROUP, "InferenceService")
 
 
 def inference_service(name: str) -> Manifest:

@@ -6,13 +6,13 @@ each with an instant of its own; and gaps between content events, whose count an
 window and taken to grow evenly in between.
 """
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
 
 from enginebench.results.messages import EngineMetrics
+from enginebench.results.packed import Formatted, finest, unpack
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 
@@ -47,7 +47,7 @@ class Scraped(msgspec.Struct, frozen=True, array_like=True):
     """Why nothing was."""
 
 
-class EngineSeries(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class EngineSeries(Formatted, frozen=True, kw_only=True):
     """Columns of equal length, an entry for each `step_seconds`, the last one shorter; null: not told.
 
     `running`, `waiting` and `kvCacheUsage` as they were at the end of the step; the others as they grew in it; `ttft`
@@ -154,15 +154,9 @@ def _gaps_until(seen: Seen, instant: int) -> tuple[float, float]:
 def fit(scraped: Scraped, seen: Seen, fits: Callable[[bytes], bool]) -> bytes:
     """The finest series that `fits`, as bytes: its step doubles until it does. Empty where not even one entry does."""
     scrapes = _within(scraped.scrapes, seen)
-    every = 1
-    while len(scrapes) > 1:
-        data = encode(_series(scrapes, every))
-        if fits(data):
-            return data
-        if every >= len(scrapes) - 1:
-            break
-        every *= 2
-    return b""
+    if len(scrapes) < 2:  # noqa: PLR2004  # a step has two ends
+        return b""
+    return finest(lambda every: _series(scrapes, every), len(scrapes) - 1, fits)
 
 
 def _series(scrapes: Sequence[Scrape], every: int) -> EngineSeries:
@@ -185,17 +179,6 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def encode(series: EngineSeries) -> bytes:
-    """The series as bytes: zlib over JSON."""
-    return zlib.compress(msgspec.json.encode(series), 9)
-
-
 def decode(data: bytes) -> EngineSeries:
-    """The series of `encode`; ValueError for another format or what is none."""
-    try:
-        series = msgspec.json.decode(zlib.decompress(data), type=EngineSeries)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"not a series of an engine: {error}") from error
-    if series.format != FORMAT:
-        raise ValueError(f"a series of format {series.format}; this version reads format {FORMAT}")
-    return series
+    """The series of `fit`; ValueError for another format or what is none."""
+    return unpack(data, EngineSeries, FORMAT)

@@ -3,11 +3,13 @@
 The bits of the throttle reasons are NVML's (nvmlClocksEventReasons), which DCGM hands on.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from enginebench.results.engine_metrics import EngineSeries, encode
+from enginebench.results.engine_metrics import EngineSeries
 from enginebench.results.messages import GpuState
+from enginebench.results.packed import finest
 
 NAMES: dict[str, tuple[str, ...]] = {
     "smClock": ("DCGM_FI_DEV_SM_CLOCK",),
@@ -88,15 +90,9 @@ def _grown(series: Sequence[GpuSeries]) -> float | None:
 def fit(found: Sequence[GpuSeries], begin: float, end: float, fits: Callable[[bytes], bool]) -> bytes:
     """Means over the GPUs in steps of 1, 2, 4 … seconds, the finest that `fits`; empty where not even one entry does."""
     known = {ours: series for ours, series in by_name(found).items() if ours in GAUGES}
-    step = 1
-    while known:
-        data = encode(_series(known, begin, end, step))
-        if fits(data):
-            return data
-        if step >= end - begin:
-            break
-        step *= 2
-    return b""
+    if not known:
+        return b""
+    return finest(lambda step: _series(known, begin, end, step), math.ceil(end - begin), fits)
 
 
 def _series(known: Mapping[str, Sequence[GpuSeries]], begin: float, end: float, step: int) -> EngineSeries:

@@ -3,20 +3,18 @@
 Bytes: zlib over JSON of `Series`. Where a series does not fit, its step doubles (1, 2, 4 … seconds) until it does.
 """
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from enginebench.results.figures import Tokens, mean_itl
+from enginebench.results.packed import Formatted, finest, pack, unpack
 from enginebench.results.record import RequestRecord, Window
 
 SECOND = 1_000_000_000
 FORMAT = 1
 
 
-class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Series(Formatted, frozen=True, kw_only=True):
     """Columns of equal length, one entry a step; the last step may be shorter. Medians are null where nothing was."""
 
     format: int = FORMAT
@@ -107,31 +105,17 @@ def coarsen(span: Sequence[Second], step: int, tokens_per_event: float = 1.0) ->
 
 def fit(span: Sequence[Second], tokens_per_event: float, fits: Callable[[bytes], bool]) -> bytes:
     """The finest series that `fits`, as bytes; empty where not even a single entry does."""
-    step = 1
-    while span:
-        data = encode(coarsen(span, step, tokens_per_event))
-        if fits(data):
-            return data
-        if step >= len(span):
-            break
-        step *= 2
-    return b""
+    if not span:
+        return b""
+    return finest(lambda step: coarsen(span, step, tokens_per_event), len(span), fits)
 
 
-def encode(series: Series) -> bytes:
-    """The series as bytes."""
-    return zlib.compress(msgspec.json.encode(series), 9)
+encode = pack
 
 
 def decode(data: bytes) -> Series:
     """The series of `encode`; ValueError for another format or what is none."""
-    try:
-        series = msgspec.json.decode(zlib.decompress(data), type=Series)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise ValueError(f"not a series: {error}") from error
-    if series.format != FORMAT:
-        raise ValueError(f"a series of format {series.format}; this version reads format {FORMAT}")
-    return series
+    return unpack(data, Series, FORMAT)
 
 
 def _median(values: list[int]) -> float | None:
