@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "arrival.h"
 #include "clock.h"
 #include "http.h"
 #include "json.h"
@@ -32,8 +33,7 @@ struct connection_state {
 struct connection *connection_new(int fd, const struct settings *settings) {
   int yes = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  /* The kernel notes when each segment came in: our own reading, however late, does not count into the truth. */
-  setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+  arrival_watch(fd);
   struct connection *c = calloc(1, sizeof *c);
   if (c) c->state = calloc(1, sizeof *c->state);
   if (!c || !c->state) abort();
@@ -52,23 +52,6 @@ static bool gone(struct connection *c) {
   free(s);
   free(c);
   return false;
-}
-
-/* When the first byte that waits to be read arrived, by the kernel. */
-static int64_t arrived(int fd) {
-  char byte, control[CMSG_SPACE(sizeof(struct timespec))];
-  struct iovec part = {&byte, 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-  int64_t now = monotonic_ns();
-  if (recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT) < 1) return now;
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) continue;
-    struct timespec at;
-    memcpy(&at, CMSG_DATA(c), sizeof at);
-    int64_t ago = clock_ns(CLOCK_REALTIME) - (at.tv_sec * SECOND + at.tv_nsec);
-    if (ago >= 0 && ago < SECOND) return monotonic_ns() - ago; /* else the clock was set in between */
-  }
-  return now;
 }
 
 static bool flush(struct connection *c) {
@@ -177,7 +160,7 @@ bool connection_ready(struct connection *c, bool readable, bool writable) {
   static char bytes[READ_BYTES];
   if (writable && !flush(c)) return gone(c);
   if (readable) {
-    if (!s->in.length) s->arrival = arrived(c->fd);
+    if (!s->in.length) s->arrival = arrival_of(c->fd);
     ssize_t n = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (!n || (n < 0 && errno != EAGAIN && errno != EINTR)) return gone(c);
     if (n > 0) text_add(&s->in, bytes, (size_t)n);

@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "arrival.h"
 #include "clock.h"
 #include "connection.h"
 
@@ -136,6 +137,7 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_handler = end};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+  if (!arrival_stamped()) fail("this kernel does not stamp what arrives (SO_TIMESTAMPNS)");
   connection_watch = watch;
   epoll = epoll_create1(EPOLL_CLOEXEC);
   timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

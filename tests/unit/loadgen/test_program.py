@@ -80,7 +80,8 @@ async def running(what: LoadPlan, folder: Path, **environment: str) -> AsyncIter
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        async with asyncio.timeout(10):
+            await process.communicate()  # until the last of its children has closed its end, too
 
 
 async def test_a_plan_from_its_data_set_to_its_end(tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) ->
     """It is stopped again and again while the engine goes on writing: what lies in the sockets is read at once."""
 
     def stutter(process: Process) -> None:
-        for _ in range(15):
+        for _ in range(12):
             process.send_signal(signal.SIGSTOP)
-            time.sleep(0.08)
+            time.sleep(0.12)
             process.send_signal(signal.SIGCONT)
             time.sleep(0.04)
 
