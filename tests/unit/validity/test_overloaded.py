@@ -42,9 +42,7 @@ async def test_a_queue_that_never_drains_is_limited_and_nothing_flatters_it(
         report = await measure(await site_of(what), PointPlan(index=0, concurrency=USERS))
     assert report is not None
     verdict = judge_point(report)
-    if "LoadGeneratorSaturated" in verdict.reasons:
-        pytest.skip(f"this machine was too busy: {verdict.message}")
-    assert verdict.validity == "Limited"
+    assert verdict.validity == "Limited", verdict.message
     assert verdict.reasons[:2] == ("Censored", "TooFewSamples")
     assert report.evidence.warmup_bound_reached
     assert report.evidence.drain_bound_reached

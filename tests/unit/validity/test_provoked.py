@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from enginebench.api.loadplan import DatasetPlan, PointPlan
+from enginebench.api.loadplan import DatasetPlan, PointPlan, RequestPlan
 from enginebench.loadgen.point import measure
 from enginebench.workflow.verdicts import Verdict, judge_point
 from tests.support.engine import Behaviour, Engine, serving
@@ -23,9 +23,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 NAME = "enginebench-validity-test"
 
 
-def four_users(url: str, **changes: Any) -> Any:
-    """Answers of ten tokens, for four seconds."""
-    return plan(url, api="Completions", points=(PointPlan(index=0, concurrency=4),), duration_seconds=4, **changes)
+def four_users(url: str, tokens: int = 10, **changes: Any) -> Any:
+    """Answers of so many tokens, for four seconds."""
+    request = RequestPlan(api="Completions", max_output_tokens=tokens)
+    point = PointPlan(index=0, concurrency=4)
+    return plan(url, request=request, points=(point,), duration_seconds=4, **changes)
 
 
 def test_a_load_generator_that_was_stopped_for_a_second_knows_it(tmp_path: Path) -> None:
@@ -46,7 +48,8 @@ def test_a_load_generator_that_was_stopped_for_a_second_knows_it(tmp_path: Path)
 
 
 def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) -> None:
-    """It is stopped again and again while the engine goes on writing: what lies in the sockets is read at once."""
+    """It is stopped again and again while the engine goes on writing: what lies in the sockets is read at once. The
+    answers are long: of a short one little is left to write, and it asks for no other meanwhile."""
 
     def stutter(process: Process) -> None:
         for _ in range(12):
@@ -56,9 +59,9 @@ def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) ->
             time.sleep(0.04)
 
     with pods.engine() as (_, url):
-        report = pods.measured(four_users(url), tmp_path, disturb=stutter)
+        report = pods.measured(four_users(url, tokens=100), tmp_path, disturb=stutter)
     verdict, together = judge_point(report), report.evidence.coalesced_by_lag
-    assert together > 0.1
+    assert together > 0.2
     assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
     assert f"it read {100 * together:.1f}% of the events together with the one before" in verdict.message
 
