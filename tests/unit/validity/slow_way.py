@@ -15,9 +15,11 @@ def slow_way(url: str, *, delay: float = 0.0, gather: float = 0.0) -> Iterator[s
     nothing more has come for `gather` seconds."""
     loop, there = asyncio.new_event_loop(), urlsplit(url)
     tasks: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         engine_reader, engine_writer = await asyncio.open_connection(there.hostname, there.port)
+        writers.update((writer, engine_writer))
 
         async def forth() -> None:
             while data := await reader.read(READ_BYTES):
@@ -48,6 +50,9 @@ def slow_way(url: str, *, delay: float = 0.0, gather: float = 0.0) -> Iterator[s
             task.cancel()
         if tasks:
             loop.run_until_complete(asyncio.wait(tasks))
+        for writer in writers:
+            writer.transport.abort()
+        loop.run_until_complete(asyncio.sleep(0.01))  # they are closed by then
         loop.close()
 
 
