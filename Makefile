@@ -60,6 +60,9 @@ guidellm: .cluster-there ## GuideLLM's images, built from PyPI and put into the 
 vllm: .cluster-there ## Real vLLM 0.32.0 for the CPU and the tiny model, built (10 min the first time) and put into the cluster
 	@$(WITH_CLUSTER) $(PY) -m images.vllm.build
 
+llama-cpp: .cluster-there ## llama.cpp's server for the CPU and the tiny model, built and put into the cluster
+	@$(WITH_CLUSTER) $(PY) -m images.llama_cpp.build
+
 # ---- tests
 
 test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (an hour where nothing is cached)
@@ -73,7 +76,7 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
 	@$(PYTEST) -v tests/cluster
 
-test-engines: $(VENV) deploy ollama vllm ## Real vLLM and real Ollama, deployed by the operator; ends with their table
+test-engines: $(VENV) deploy ollama vllm llama-cpp ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
 	@$(PYTEST) -v tests/engines
 
 fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or counts wrongly; FUZZ_SECONDS=600
@@ -141,5 +144,5 @@ $(VENV): requirements/dev.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm \
+.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp \
   guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen soak lint fmt lock lock-peers

@@ -7,7 +7,6 @@ may have no network. What only a GPU would load is left out: GuideLLM sends requ
 import argparse
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
 from images.docker import BuildError, Docker, devcluster, say
 from images.operator.build import PUBLIC_BASE, ROOT
+from images.wheels import install, python_of
 
 HERE = Path(__file__).resolve().parent
 DOCKERFILE = HERE / "Dockerfile"
@@ -35,15 +35,13 @@ FOR_GPUS_ALONE = (
     "torch/test",
 )
 """Of 0.8.1's dependency torch, which PyPI has for CUDA alone: what `import torch` does without on a CPU."""
-GLIBC = 34
-"""2.34 or later is what the base must have."""
 
 
 def build_image(version: str, base: str) -> str:
     """The image's name; built unless it is there, made of the same."""
     docker = Docker()
     base_id = docker.require(base)
-    image, python = f"{REPOSITORY}:{version}", _python_of(docker, base)
+    image, python = f"{REPOSITORY}:{version}", python_of(docker, base)
     wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *FOR_GPUS_ALONE)
     key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, base_id)
     if docker.key(image) == key:
@@ -81,23 +79,10 @@ def packages(version: str, key: str, python: str) -> Path:
 def _install(version: str, python: str, draft: Path) -> None:
     say(f"Installing GuideLLM {version} for Python {python} (a minute; 0.8.1 some minutes and 4 GB, once)")
     site = draft / "site"
-    glibc = [f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in range(17, GLIBC + 1)]
-    command = [
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
-        *("--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={python}"),
-        *(f"--platform=manylinux2014_{platform.machine()}", *glibc, f"--target={site}"),
-        *("--requirement", str(LOCKS[version])),
-    ]
-    if subprocess.run(command, check=False).returncode:
-        raise BuildError(f"GuideLLM {version} could not be installed from PyPI; what pip said stands above.")
+    install([LOCKS[version]], site, python)
     for pattern in FOR_GPUS_ALONE:
         for path in site.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _python_of(docker: Docker, base: str) -> str:
-    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
 
 
 def _link(source: str, target: str) -> None:

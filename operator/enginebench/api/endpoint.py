@@ -1,14 +1,14 @@
 """A server that stands already: where it is, by its URL or by reference, and how it is reached."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
 from enginebench.api.refs import ConfigMapKeyRef, InferenceServiceRef, SecretKeyRef, ServiceRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
-from enginebench.api.types import ModelName
+from enginebench.api.types import Dialect, ModelName
 
 BASE_PATH = "(/[-A-Za-z0-9._~%]+)*"
 URL = "https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9a-fA-F:]+\\])(:[0-9]{1,5})?" + BASE_PATH
@@ -43,6 +43,8 @@ class EndpointTls(SpecObject):
 
 class Endpoint(SpecObject):
     """An OpenAI-compatible server that stands already: nothing is deployed, changed or deleted."""
+
+    dialect: ClassVar[Dialect] = "openai"
 
     rules = (
         exactly_one("url", "serviceRef", "inferenceServiceRef"),

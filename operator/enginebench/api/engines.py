@@ -1,18 +1,20 @@
 """The engines under test: one class each, and `Target`, which is one of them with its pod."""
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
 from pydantic import Field
 
 from enginebench.api.base import SpecObject
 from enginebench.api.endpoint import Endpoint
 from enginebench.api.generators import TargetGenerator
+from enginebench.api.llama_cpp import LlamaCpp
 from enginebench.api.pods import PodSettings
 from enginebench.api.refs import SecretKeyRef
 from enginebench.api.rules import Rule, exactly_one, matches, text
-from enginebench.api.types import PLAIN_HTTP, Image, ModelName, OllamaModelName, Seed
+from enginebench.api.types import PLAIN_HTTP, Dialect, Image, ModelName, OllamaModelName, Seed
 
-EngineKind = Literal["vllm", "ollama", "endpoint", "simulated"]
+EngineKind = Literal["vllm", "ollama", "llama_cpp", "endpoint", "simulated"]
+"""The members of a target of which one is set."""
 
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.9.1"
 OLLAMA_IMAGE = "docker.io/ollama/ollama:0.9.2"
@@ -29,6 +31,9 @@ def _is_own(arg: str) -> bool:
 
 class Vllm(SpecObject):
     """A vLLM server."""
+
+    dialect: ClassVar[Dialect] = "vllm"
+    default_image: ClassVar = VLLM_IMAGE
 
     model: ModelName
     """The model's name on Hugging Face, or a folder in the mounted cache (/models/…)."""
@@ -55,6 +60,9 @@ class Vllm(SpecObject):
 
 class Ollama(SpecObject):
     """An Ollama server. What is not set here is left to Ollama, and what is in force is reported."""
+
+    dialect: ClassVar[Dialect] = "ollama"
+    default_image: ClassVar = OLLAMA_IMAGE
 
     model: OllamaModelName
     """The model's name in Ollama's library, or host:port/namespace/model:tag in another registry; pulled where it is
@@ -104,12 +112,17 @@ class Simulated(SpecObject):
     seed: Seed | None = None
     """Seeds the jitter. 0 where absent."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """Of the engine that it plays."""
+        return "vllm" if self.api == "vLLM" else "ollama"
+
 
 class Target(SpecObject):
     """One engine with one setting. Targets run one after another, in this order."""
 
     rules = (
-        exactly_one("vllm", "ollama", "endpoint", "simulated"),
+        exactly_one("vllm", "ollama", "llamaCpp", "endpoint", "simulated"),
         Rule(
             sentence="the name of a simulated target must end in -sim, and only its: "
             "add -sim to it, or remove it where the engine is real",
@@ -144,6 +157,8 @@ class Target(SpecObject):
     """A vLLM server."""
     ollama: Ollama | None = None
     """An Ollama server."""
+    llama_cpp: LlamaCpp | None = None
+    """A server of llama.cpp."""
     endpoint: Endpoint | None = None
     """A server that stands already."""
     simulated: Simulated | None = None
@@ -157,16 +172,13 @@ class Target(SpecObject):
     @property
     def engine_kind(self) -> EngineKind:
         """Which of the members is set."""
-        if self.vllm is not None:
-            return "vllm"
-        if self.ollama is not None:
-            return "ollama"
-        return "endpoint" if self.endpoint is not None else "simulated"
+        kinds: tuple[EngineKind, ...] = get_args(EngineKind)
+        return next(kind for kind in kinds if getattr(self, kind) is not None)
 
     @property
-    def engine(self) -> Vllm | Ollama | Endpoint | Simulated:
+    def engine(self) -> Vllm | Ollama | LlamaCpp | Endpoint | Simulated:
         """The member that is set."""
-        return cast(Vllm | Ollama | Endpoint | Simulated, getattr(self, self.engine_kind))
+        return cast(Vllm | Ollama | LlamaCpp | Endpoint | Simulated, getattr(self, self.engine_kind))
 
     @property
     def model(self) -> str:

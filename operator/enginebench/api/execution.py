@@ -95,8 +95,8 @@ class Timeouts(SpecObject):
     image_pull_seconds: Patience = 1800
     """For the engine's image."""
     model_download_seconds: Patience = 7200
-    """For the model's download onto a claim, or by Ollama. vLLM without a claim downloads as it starts: startupSeconds
-    counts."""
+    """For the model's download onto a claim, or by Ollama. vLLM without a claim, and llama.cpp, download as they start:
+    startupSeconds counts."""
     model_download_stall_seconds: Patience = 180
     """For the next byte of that download. Ollama itself asks anew for the rest when none has come for 30 s."""
     startup_seconds: Patience = 1800

@@ -119,7 +119,7 @@ class RequestPlan(Wire, frozen=True, kw_only=True):
     api: Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"] = "ChatCompletions"
     max_output_tokens: int
     ignore_eos: bool = False
-    """Sent only where the engine knows it (vLLM's dialect)."""
+    """Sent only where the engine knows it (vLLM's dialect, llama.cpp's)."""
     sampling: SamplingPlan = SamplingPlan()
     extra_body_json: str = ""
     """A JSON object merged into every request body."""
@@ -225,8 +225,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     url: str = ""
     """Base URL of the engine, without a trailing slash and without `/v1`."""
     access: AccessPlan = AccessPlan()
-    dialect: Literal["vllm", "ollama", "openai"] = "openai"
-    """How the engine is asked what it serves: /v1/models, or Ollama's /api/tags, /api/show and /api/ps."""
+    dialect: Literal["vllm", "ollama", "llamacpp", "openai"] = "openai"
+    """How the engine is asked what it serves: /v1/models, llama.cpp's /props, or Ollama's /api/tags, /api/show, /api/ps."""
     model: str = ""
     """Empty: the only one that the endpoint lists."""
     pull_model: bool = False

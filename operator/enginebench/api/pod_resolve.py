@@ -65,7 +65,7 @@ def gpu_count(spec: BenchmarkRunSpec, target: Target) -> int:
     own, base = target.pod or _NOTHING, spec.engine_defaults or _NOTHING
     count = _first((own.gpu or _NO_GPU).count, (base.gpu or _NO_GPU).count)
     if count is None:
-        return 1 if target.engine_kind in ("vllm", "ollama") else 0
+        return 0 if target.endpoint is not None or target.simulated is not None else 1
     return count
 
 

@@ -13,18 +13,20 @@ from typing import Literal
 from msgspec.structs import replace
 
 from enginebench.api.dataset import Dataset
-from enginebench.api.engines import OLLAMA_IMAGE, VLLM_IMAGE, Simulated, Target
+from enginebench.api.endpoint import Endpoint
+from enginebench.api.engines import Simulated, Target
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.generators import GUIDELLM_IMAGE
 from enginebench.api.guidellm_rules import any_guidellm, guidellm_of
+from enginebench.api.llama_cpp import LlamaCpp
 from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, StopPlan, SweepPlan
 from enginebench.api.pod_resolve import merged
 from enginebench.api.resources import Resources
 from enginebench.api.spec import BenchmarkRunSpec
+from enginebench.api.types import Dialect
 from enginebench.api.workload import Repeats, Request, Sampling, Warmup
 
 Api = Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"]
-Dialect = Literal["vllm", "ollama", "openai"]
 
 KEEP_ALIVE = "-1"
 """Ollama keeps the model for ever: a run must not pay for a reload."""
@@ -295,20 +297,15 @@ def topology(spec: BenchmarkRunSpec) -> Literal["SameNode", "SameProduct", "Any"
 
 def dialect(target: Target) -> Dialect:
     """Which API tells what the target serves."""
-    if target.simulated is not None:
-        return "vllm" if target.simulated.api == "vLLM" else "ollama"
-    if target.vllm is not None:
-        return "vllm"
-    return "ollama" if target.ollama is not None else "openai"
+    return target.engine.dialect
 
 
 def image(target: Target) -> str:
     """The engine's image; empty where the operator's own (simulated) or none (endpoint) runs."""
-    if target.vllm is not None:
-        return target.vllm.image or VLLM_IMAGE
-    if target.ollama is not None:
-        return target.ollama.image or OLLAMA_IMAGE
-    return ""
+    engine = target.engine
+    if isinstance(engine, Endpoint | Simulated):
+        return ""
+    return engine.image if isinstance(engine, LlamaCpp) else engine.image or engine.default_image
 
 
 def resolve_simulated(said: Simulated) -> ResolvedSimulated:

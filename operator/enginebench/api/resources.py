@@ -64,7 +64,7 @@ class Gpu(SpecObject):
     """GPUs of one engine; requested with requests = limits."""
 
     count: Annotated[int, Field(ge=0, le=64)] | None = None
-    """How many. Where absent, 1 for vllm and ollama, 0 for simulated. 0 rehearses on the CPU. vLLM spreads its model over
+    """How many. Where absent, 1, and 0 for simulated. 0 rehearses on the CPU. vLLM spreads its model over
     them (--tensor-parallel-size), unless its args have a parallel size of their own."""
     resource: (
         Annotated[

@@ -1,7 +1,7 @@
 """Scalars of the contract that several objects share."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -100,6 +100,9 @@ OllamaModelName = Annotated[
     ),
 ]
 """As Ollama parses names (types/model/name.go), which knows a scheme only before all of the other parts."""
+
+Dialect = Literal["vllm", "ollama", "llamacpp", "openai"]
+"""Which API tells what an engine serves, and what it knows beside OpenAI's."""
 
 Seed = Annotated[int, Field(ge=0, le=2147483647)]
 

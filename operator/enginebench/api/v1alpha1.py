@@ -37,6 +37,7 @@ from enginebench.api.engines import (
 from enginebench.api.env import RESERVED_ENV, EnvVar, EnvVarSource
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.generators import GUIDELLM_IMAGE, OWN_GUIDELLM_ARGS, GuideLlm, NativeGenerator, TargetGenerator
+from enginebench.api.llama_cpp import OWN_LLAMA_CPP_ARGS, LlamaCpp
 from enginebench.api.monitoring import Monitoring, Prometheus
 from enginebench.api.pods import (
     EmptyDirCache,
@@ -166,6 +167,7 @@ __all__ = [
     "KIND",
     "OLLAMA_IMAGE",
     "OWN_GUIDELLM_ARGS",
+    "OWN_LLAMA_CPP_ARGS",
     "OWN_VLLM_ARGS",
     "PLURAL",
     "RESERVED_ENV",
@@ -200,6 +202,7 @@ __all__ = [
     "GuideLlm",
     "InlineDataset",
     "InlineRow",
+    "LlamaCpp",
     "Load",
     "LoadGenerator",
     "LoadGeneratorStatus",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from enginebench.api import resolve
+from enginebench.api.types import Dialect
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import ollama, ollama_log, vllm
 from enginebench.engines.base import Fact, Fetches, Platform
@@ -14,7 +15,7 @@ class SimulatedEngine:
     deployed = True
     fetches: Fetches = "Nothing"  # there is no model
 
-    def __init__(self, dialect: resolve.Dialect) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self._ollama = dialect == "ollama"
         self.pulls_model = self._ollama
         self.ignores_eos = not self._ollama

@@ -110,6 +110,25 @@ class OpenAi:
         return _named(_member(response, "data"), "id")
 
 
+class LlamaCpp(OpenAi):
+    """llama.cpp's server: OpenAI's API, and /props."""
+
+    async def version(self) -> str:
+        return str((await self._props()).get("build_info") or "")
+
+    async def effective(self) -> dict[str, Fact]:
+        props = await self._props()
+        defaults = props.get("default_generation_settings")
+        of_a_slot = _known(defaults if isinstance(defaults, dict) else {}, {"n_ctx": "contextLength"})
+        return {**_known(props, {"total_slots": "numParallel", "model_ftype": "quantization"}), **of_a_slot}
+
+    async def _props(self) -> dict[str, Any]:
+        """Nothing where they are not told."""
+        response = await fetch(self._address, "/props")
+        document = response.json() if response.ok else None
+        return document if isinstance(document, dict) else {}
+
+
 class Ollama:
     """Ollama's own API."""
 
@@ -146,9 +165,12 @@ class Ollama:
         return _named(_member(response, "models"), "name")
 
 
+_DIALECTS: dict[str, type[OpenAi | Ollama]] = {"llamacpp": LlamaCpp, "ollama": Ollama}
+
+
 def dialect_of(plan: LoadPlan, address: Address) -> Dialect:
     """Who knows how to ask the plan's engine."""
-    return Ollama(address, plan) if plan.dialect == "ollama" else OpenAi(address, plan)
+    return _DIALECTS.get(plan.dialect, OpenAi)(address, plan)
 
 
 class ProcessStart:

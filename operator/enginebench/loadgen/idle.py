@@ -1,12 +1,13 @@
 """Before a load point: wait until the engine has nothing left to do, be it of the point before or of somebody else.
 
-vLLM tells in its /metrics how many requests run and wait. Any other engine is asked for one token, twice: both times
+vLLM and llama.cpp tell in their /metrics how many requests run and wait. Any other engine is asked for one token, twice: both times
 the first token must come as it does when the engine is idle, within the greater of twice that time and 20 ms more. How
 that is, is seen before the first load: the quickest of three such requests, and of all that follow.
 """
 
 import asyncio
 import re
+from collections import Counter
 
 from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.address import Address
@@ -28,7 +29,11 @@ AGAIN = 2
 _FULL = ("HTTP 429", "HTTP 503")
 """Too many requests; service unavailable, which vLLM and Ollama say when their queue is full."""
 SLOWER, SLACK_SECONDS = 2.0, 0.02
-_RUNNING_OR_WAITING = re.compile(rb"^vllm:num_requests_(running|waiting)(?:\{[^}]*\})? ([0-9.eE+]+)\r?$", re.MULTILINE)
+_RUNNING_OR_WAITING = re.compile(
+    rb"^(?:vllm:num_requests|llamacpp:requests)_(running|waiting|processing|deferred)(?:\{[^}]*\})? ([0-9.eE+]+)\r?$",
+    re.MULTILINE,
+)
+_KINDS = {b"running": "running", b"processing": "running", b"waiting": "waiting", b"deferred": "waiting"}
 
 
 class Idle:
@@ -44,7 +49,7 @@ class Idle:
         self._route = ROUTES[plan.request.api]
         self._interrupt = interrupt
         self._patience = plan.idle_seconds
-        self._has_metrics = plan.dialect == "vllm"
+        self._has_metrics = plan.dialect in ("vllm", "llamacpp")
         self._quickest: float | None = None
         self._probes = 0
         self._busy_with = ""
@@ -78,11 +83,13 @@ class Idle:
         """By /metrics; None where they do not say."""
         response = await fetch(self._address, "/metrics")
         found = _RUNNING_OR_WAITING.findall(response.body) if response.ok else []
-        counts = {kind: sum(float(count) for name, count in found if name == kind) for kind in (b"running", b"waiting")}
         if not found:
             self._has_metrics = False
             return None
-        return ", ".join(f"{count:.0f} requests {kind.decode()}" for kind, count in counts.items() if count)
+        counts: Counter[str] = Counter()
+        for name, count in found:
+            counts[_KINDS[name]] += round(float(count))
+        return ", ".join(f"{counts[kind]} requests {kind}" for kind in ("running", "waiting") if counts[kind])
 
     async def _tried(self) -> str:
         """By probes."""

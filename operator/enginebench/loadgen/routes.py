@@ -166,8 +166,11 @@ def _chat_messages(row: Row) -> list[JsonObject]:
     return [{"role": "user", "content": row.prompt}]
 
 
+_REPETITION_PENALTY = {"vllm": "repetition_penalty", "llamacpp": "repeat_penalty"}
+
+
 def _openai_body(plan: LoadPlan, most: int) -> JsonObject:
-    """Sampling in full; what is no part of OpenAI's API goes only to vLLM, which knows it."""
+    """Sampling in full; what is no part of OpenAI's API goes only to those who know it."""
     sampling = plan.request.sampling
     body: JsonObject = {
         "max_tokens": most,
@@ -177,8 +180,8 @@ def _openai_body(plan: LoadPlan, most: int) -> JsonObject:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if plan.dialect == "vllm":
-        body["repetition_penalty"] = sampling.repetition_penalty
+    if plan.dialect in _REPETITION_PENALTY:
+        body[_REPETITION_PENALTY[plan.dialect]] = sampling.repetition_penalty
         if plan.request.ignore_eos:
             body["ignore_eos"] = True
     return body

@@ -17,7 +17,8 @@ SLOTS = "numParallel"
 
 _CURES = {
     SLOTS: "Ollama gives some families of models a single slot",
-    "contextLength": "a num_ctx of the model or of the requests goes before it",
+    "contextLength": "a num_ctx of the model or of the requests goes before it with Ollama, and llama.cpp does not go "
+    "beyond what the model was trained for",
     "flashAttention": "the GPU or the model does not support it",
     "kvCacheType": "Ollama quantizes the KV cache only with flash attention",
     "gpuOffloadPercent": "the rest is computed on the CPU: take a larger GPU, less context or fewer slots, and for a run "

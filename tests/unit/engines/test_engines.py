@@ -54,10 +54,27 @@ def test_vllm_spreads_its_model_over_the_gpus(gpus: int, args: list[str], given:
 
 
 @pytest.mark.parametrize(
+    ("args", "gpus", "all_layers"),
+    [([], 1, True), ([], 0, False), (["-ngl", "20"], 1, False), (["--n-gpu-layers", "20"], 2, False)],
+)
+def test_llama_cpp_puts_the_whole_model_on_gpus_unless_told_otherwise(
+    args: list[str], gpus: int, all_layers: bool
+) -> None:
+    member = f"llamaCpp: {{model: a/b, image: i, args: {json.dumps(args)}}}"
+    spec, one = target(f"{{{member}, pod: {{gpu: {{count: {gpus}}}}}}}")
+    said = engine_pod(spec, one, Platform(image="i"))["spec"]["containers"][0]["args"]
+    own = said[: len(said) - len(args)]
+    assert ("--n-gpu-layers" in own) is all_layers
+    assert said[len(own) :] == args
+    assert engine_of(one).asked(spec, one).get("gpuOffloadPercent") == (100 if all_layers else None)
+
+
+@pytest.mark.parametrize(
     ("member", "deployed", "pulls", "ignores_eos"),
     [
         ("vllm: {model: m}", True, False, True),
         ("ollama: {model: m}", True, True, False),
+        ("llamaCpp: {model: /models/m.gguf, image: i}", True, False, True),
         ("endpoint: {model: m, url: 'http://h'}", False, False, False),
         ("simulated: {model: m, api: vLLM}", True, False, True),
         ("simulated: {model: m, api: Ollama}", True, True, False),

@@ -45,6 +45,17 @@ CASES = {
           annotations: {sidecar.istio.io/inject: "false"}
           env: [{name: OLLAMA_DEBUG, value: "1"}, {name: LICENSE, valueFrom: {secretKeyRef: {name: l, key: k}}}]
         """,
+    "llama-cpp": """
+        llamaCpp:
+          model: bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q8_0
+          image: ghcr.io/ggml-org/llama.cpp:server-cuda-b4719
+          parallel: 32
+          contextLength: 2048
+          args: ["--flash-attn", "on"]
+          tokenSecretRef: {name: hf-token, key: token}
+        pod:
+          modelCache: {persistentVolumeClaim: {claimName: models}}
+        """,
     "simulated": """
         simulated: {api: Ollama, model: llama, slots: 4, decodeStepMicroseconds: 2000, jitterPercent: 5, seed: 7}
         pod: {gpu: {count: 1}}

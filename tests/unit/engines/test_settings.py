@@ -52,6 +52,34 @@ for 2,048 tokens per request: 128.00x
 """
 
 
+LLAMA_CPP = """\
+0.00.004.094 I srv    load_model: loading model '/models/tiny.gguf'
+0.00.022.979 I srv    load_model: initializing, n_slots = 4, n_ctx_slot = 512, kv_unified = 'false'
+0.00.024.383 I srv          init: listening on http://0.0.0.0:8080
+"""
+"""b11549; with --verbosity 4 it says more."""
+
+
+@pytest.mark.parametrize(
+    ("line", "offload"),
+    [
+        ("", None),
+        ("0.00.9 I load_tensors: offloaded 33/33 layers to GPU", 100),
+        ("load_tensors: offloaded 20/33 layers to GPU", 60),
+        ("warning: no usable GPU found, --gpu-layers option will be ignored", 0),
+    ],
+)
+def test_llama_cpp_tells_its_slots_and_what_is_on_the_gpu(line: str, offload: int | None) -> None:
+    _, llama_cpp = target("llamaCpp: {model: /models/tiny.gguf, image: i}")
+    told = {} if offload is None else {"gpuOffloadPercent": offload}
+    assert engine_of(llama_cpp).facts(f"{line}\n{LLAMA_CPP}") == {"numParallel": 4, "contextLength": 512, **told}
+
+
+def test_llama_cpp_is_asked_for_what_is_said() -> None:
+    spec, one = target("llamaCpp: {model: a/b, image: i, parallel: 8, contextLength: 1024}")
+    assert engine_of(one).asked(spec, one) == {"numParallel": 8, "contextLength": 1024, "gpuOffloadPercent": 100}
+
+
 @pytest.mark.parametrize(
     ("log", "facts"),
     [

@@ -78,6 +78,26 @@ async def test_vllm_serves_the_model(api: str, log: Log) -> None:
     assert [m.stage for m in log.heard() if isinstance(m, Progress)] == ["Waiting", "Verifying"]
 
 
+async def test_llama_cpp_tells_its_slots_and_their_context(log: Log) -> None:
+    """What b11549 answers."""
+
+    async def llama_cpp(asked: Asked, client: Client) -> None:
+        if asked.path == "/props":
+            props = {"default_generation_settings": {"params": {"top_k": 40}, "n_ctx": 512}, "total_slots": 4}
+            await client.reply(msgspec.json.encode({**props, "model_ftype": "Q8_0", "build_info": "b11549-1f3cdd0"}))
+        elif asked.path == "/v1/models":
+            await client.reply(
+                msgspec.json.encode({"models": [{"name": "tiny"}], "data": [{"id": "tiny", "meta": {}}]})
+            )
+        else:
+            await completing(asked, client)
+
+    async with serving(llama_cpp) as server:
+        report = await verified(plan(server.url, api=API, dialect="llamacpp"), log)
+    assert (report.version, report.served_model) == ("b11549-1f3cdd0", "tiny")
+    assert report.effective == {"numParallel": 4, "contextLength": 512, "quantization": "Q8_0"}
+
+
 @pytest.mark.parametrize("api", list(ROUTES))
 async def test_ollama_serves_the_model_by_its_full_name(api: str, log: Log) -> None:
     async with simulated("ollama", slots=4) as url:

@@ -63,6 +63,21 @@ def asked(what: LoadPlan, rows: tuple[Row, ...], number: int = 0, **settings: An
             },
         ),
         (
+            "Completions",
+            "llamacpp",
+            {
+                "prompt": "Hi",
+                "max_tokens": 10,
+                "temperature": 0.5,
+                "top_p": 0.9,
+                "repeat_penalty": 1.1,
+                "seed": 5,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "ignore_eos": True,
+            },
+        ),
+        (
             "OllamaChat",
             "ollama",
             {

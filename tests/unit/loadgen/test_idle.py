@@ -35,6 +35,7 @@ class Engine:
         self.delay = 0.0
         self.running = self.waiting = 0
         self.metrics = True
+        self.llama_cpp = False
         self.looks = 0
         self.calm_after = 0
         """Looks after which it has no more work; 0: never."""
@@ -47,6 +48,10 @@ class Engine:
             assert asked.json["max_tokens"] == 1
             await asyncio.sleep(self.delay)
             await client.stream(*ending(API, 1, text="a"))
+        elif self.metrics and self.llama_cpp:
+            await client.reply(
+                b"llamacpp:requests_processing %d\nllamacpp:requests_deferred %d\n" % (self.running, self.waiting)
+            )
         elif self.metrics:
             lines = (
                 f'vllm:num_requests_running{{engine="0"}} {self.running}.0',
@@ -82,7 +87,18 @@ async def test_requests_that_run_or_wait_are_waited_for_and_told_when_they_do_no
     assert engine.looks >= engine.calm_after
 
 
-@pytest.mark.parametrize("dialect", ["vllm", "openai"])
+async def test_llama_cpp_says_what_it_has() -> None:
+    engine = Engine()
+    engine.llama_cpp, engine.running, engine.waiting = True, 2, 3
+    async with serving(engine) as server:
+        ready = await asking(server, dialect="llamacpp")
+        assert await ready() == "2 requests running, 3 requests waiting"
+        engine.running = engine.waiting = 0
+        assert await ready() == ""
+    assert {asked.path for asked in server.asked} == {"/metrics"}
+
+
+@pytest.mark.parametrize("dialect", ["vllm", "llamacpp", "openai"])
 async def test_whoever_has_no_metrics_is_asked_for_a_token(dialect: str) -> None:
     engine = Engine()
     engine.metrics = False

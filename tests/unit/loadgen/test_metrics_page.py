@@ -35,6 +35,30 @@ vllm:request_time_per_output_token_seconds_sum{engine="0",model_name="a}b"} 5.0
 """
 """Two engine cores, names of 0.32 beside older ones."""
 
+LLAMA_CPP = b"""# TYPE llamacpp:prompt_tokens_total counter
+llamacpp:prompt_tokens_total 70
+llamacpp:prompt_tokens_cached_total 30
+llamacpp:prompt_seconds_total 1.5
+llamacpp:tokens_predicted_total 200
+llamacpp:tokens_predicted_seconds_total 3
+llamacpp:prompt_tokens_seconds 46
+llamacpp:requests_processing 4
+llamacpp:requests_deferred 12
+"""
+"""b11549's names, without those of speculation."""
+
+
+def test_the_names_of_llama_cpp() -> None:
+    names, values = read(LLAMA_CPP)
+    assert values == {
+        "running": 4.0, "waiting": 12.0, "prefixQueries": 100.0, "prefixHits": 30.0, "promptTokens": 100.0,
+        "generationTokens": 200.0,
+    }  # fmt: skip
+    assert names["prefixQueries"] == "llamacpp:prompt_tokens_total + llamacpp:prompt_tokens_cached_total"
+    _, before = read(LLAMA_CPP.replace(b"llamacpp:prompt_tokens_cached_total 30\n", b""))
+    assert before["promptTokens"] == 70.0  # an earlier one tells nothing of its cache
+    assert not {"prefixQueries", "prefixHits"} & set(before)
+
 
 def test_the_names_of_an_old_version() -> None:
     names, values = read(OLD)

@@ -1,0 +1,53 @@
+"""What images are made of that is neither theirs nor ours: locked wheels from PyPI, and Debian's packages."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from images.docker import BuildError, Docker
+
+GLIBC = 34
+"""2.34 or later is what a base must have."""
+
+
+def python_of(docker: Docker, base: str) -> str:
+    """The version of the base's Python, as `3.11`."""
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
+
+
+def install(locks: Sequence[Path], site: Path, python: str) -> None:
+    """Every package of the locks into a folder, for that Python on this machine's kind of processor, not compiled.
+
+    Nothing is resolved: a lock names all that is needed. `BuildError` where one cannot be had.
+    """
+    machine = platform.machine()
+    glibc = [f"--platform=manylinux_2_{minor}_{machine}" for minor in range(17, GLIBC + 1)]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+        *("--no-cache-dir", "--require-hashes", "--no-deps", "--only-binary=:all:"),
+        *("--implementation=cp", f"--python-version={python}"),
+        *(f"--platform={tag}_{machine}" for tag in ("manylinux1", "manylinux2010", "manylinux2014")),
+        *glibc,
+        f"--target={site}",
+        *(word for lock in locks for word in ("--requirement", str(lock))),
+    ]
+    if subprocess.run(command, check=False).returncode:
+        raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+
+
+def debian_packages(folder: Path, *names: str) -> None:
+    """Their .deb in a new folder, where apt-get is there; an image's build fetches them elsewhere."""
+    folder.mkdir()
+    (folder / "README").write_text("What apt-get got for the build.\n")
+    if shutil.which("apt-get"):
+        # As root apt-get would hand the download to a user that may not write here.
+        command = ["apt-get", "download", *names, "-o", "APT::Sandbox::User=root"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
+        if done.returncode:
+            raise BuildError(
+                f"`{' '.join(command)}` failed: run `apt-get update` and try again.\n{done.stderr[-2000:]}"
+            )

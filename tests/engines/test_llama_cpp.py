@@ -1,0 +1,91 @@
+"""llama.cpp's server beside Ollama, on the same weights: the engine that docs/adding-an-engine.md adds.
+
+`make llama-cpp ollama` has built both and put them and the tiny model on the worker.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from images.llama_cpp.build import IMAGE
+from images.ollama.build import NODE_FOLDER
+from tests.cluster.conftest import ROOT, make
+from tests.engines.conftest import show
+from tests.support.cluster import SUCCESS, Cluster, Namespace, condition, outcome
+from tests.support.openshift import random_ids
+from tests.support.volumes import models_claim
+
+EXAMPLE = ROOT / "examples" / "llama-cpp-vs-ollama-cpu.yaml"
+LEVELS = (1, 4, 16)
+SLOTS, CONTEXT = 8, 512
+
+
+@pytest.fixture(scope="module")
+def built(cluster: Cluster) -> Cluster:
+    """Both engines and the model are on the worker."""
+    make("ollama")
+    make("llama-cpp")
+    return cluster
+
+
+@pytest.fixture
+def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
+    random_ids(built, namespace)
+    with models_claim(built, namespace, NODE_FOLDER):
+        yield namespace
+
+
+def test_llama_cpp_against_ollama_on_the_cpu(place: Namespace, request: pytest.FixtureRequest) -> None:
+    run = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    status = place.measure(run, wait=lambda name: place.wait_finished(name, within=600))
+    show(request.config, "llama.cpp and Ollama on the CPU, a tiny model", status)
+    assert outcome(status) == SUCCESS, status["message"]
+    assert condition(status, "Comparable")["status"] == "True", condition(status, "Comparable")
+    points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
+    assert set(points) == {(target, users) for target in ("llama-cpp", "ollama-8") for users in LEVELS}
+    for point in points.values():
+        assert point["validity"] in ("Valid", "Limited"), point
+        assert point["requests"]["errored"] == 0
+        assert point["ttftMilliseconds"]["p50"] > 0
+        assert point["itlMilliseconds"]["p50"] > 0
+    one, _ = status["targets"]
+    engine = one["engine"]
+    assert engine["imageID"].startswith(f"{IMAGE.rpartition(':')[0]}@sha256:")
+    assert engine["servedModel"] == "/models/llama-cpp/tiny.gguf"
+    assert (engine["effective"]["numParallel"], engine["effective"]["contextLength"]) == (SLOTS, CONTEXT)
+    assert engine["effective"]["quantization"] == "F16"
+    assert condition(one, "SettingsInForce")["status"] == "True", one["conditions"]
+    # Its own counts: with 16 users no more than its slots run, and the others wait.
+    told = points["llama-cpp", 16]["engine"]
+    assert told["runningMax"] == pytest.approx(SLOTS, abs=0.5), told
+    assert told["waitingMax"] == pytest.approx(16 - SLOTS, abs=0.5), told
+
+
+def test_a_context_beyond_what_the_model_was_trained_for_is_not_in_force(place: Namespace) -> None:
+    run = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    del run["spec"]["targets"][1]
+    run["metadata"]["name"] = "too-much-context"
+    run["spec"]["targets"][0]["llamaCpp"] |= {"parallel": 2, "contextLength": 40_960}  # it was trained for 32,768
+    run["spec"]["workload"] |= {"load": {"concurrency": {"levels": [1]}}, "durationSeconds": 3}
+    place.apply(run)
+    status = place.wait_finished("too-much-context", within=300)
+    (one,) = status["targets"]
+    said = condition(one, "SettingsInForce")
+    assert (said["status"], said["reason"]) == ("False", "SettingsNotInForce")
+    assert "contextLength: 40960 asked for, 32768 in force" in said["message"]
+    assert [(p["validity"], p["reasons"][0]) for p in status["points"]] == [("Invalid", "SettingsNotInForce")]
+    assert outcome(status)["Succeeded"] == "False"
+
+
+def test_a_model_that_is_not_there_is_told_in_the_engine_s_words(place: Namespace) -> None:
+    run = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    del run["spec"]["targets"][1]
+    run["metadata"]["name"] = "no-such-file"
+    run["spec"]["targets"][0]["llamaCpp"]["model"] = "/models/llama-cpp/large.gguf"
+    place.apply(run)
+    status = place.wait_finished("no-such-file", within=300)
+    (one,) = status["targets"]
+    assert one["message"].startswith("EngineExited: "), one["message"]
+    assert "/models/llama-cpp/large.gguf" in one["message"]
+    assert place.pods("engine") == []
