@@ -155,6 +155,17 @@ def test_which_percentiles_rest_on_too_few(finished: int, want: str) -> None:
     assert judge_point(report(requests=RequestCounts(succeeded=finished))).message == want
 
 
+@pytest.mark.parametrize(
+    ("version", "ttft", "want"),
+    [("0.2.1", 499.0, ("GeneratorOverhead",)), ("0.2.1", 500.0, ()), ("0.8.1", 1.0, ()), ("", 1.0, ())],
+)
+def test_what_an_old_guidellm_adds_to_each_ttft_is_told(version: str, ttft: float, want: tuple[str, ...]) -> None:
+    said = {"generator": "guidellm", "generator_version": version} if version else {}
+    verdict = judge_point(report(ttft=Figure(count=400, p50=ttft), **said))
+    assert verdict.reasons == want
+    assert verdict.validity == ("Limited" if want else "Valid")
+
+
 def test_an_error_is_told_in_its_own_words() -> None:
     evidence = Evidence(errors={"HTTP 500: boom": 7, "timeout": 1})
     verdict = judge_point(report(requests=RequestCounts(errored=8), evidence=evidence))
