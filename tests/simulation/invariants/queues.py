@@ -17,7 +17,8 @@ def engines_bear_the_label_and_load_pods_do_not(world: World, item: Item) -> Sen
 @on_created
 def a_load_job_comes_when_its_engine_is_admitted(world: World, item: Item) -> Sentences:
     target = item.labels.get(labels.TARGET, "")
-    if item.kind != "Job" or not world.scenario.queue or target not in world.scenario.engines:
+    loads = item.kind == "Job" and item.labels.get(labels.ROLE) == "load"
+    if not loads or not world.scenario.queue or target not in world.scenario.engines:
         return
     same = (labels.RUN_UID, labels.TARGET, labels.ATTEMPT)
     mine = [
