@@ -263,5 +263,20 @@ def test_onto_a_claim_the_model_comes_before_the_engine_asks_for_a_gpu(
     assert not namespace.pods("fetch")
 
 
+def test_a_volume_that_cannot_be_mounted_is_given_up_in_the_kubelet_s_words(
+    cluster: Cluster, namespace: Namespace, ollama_there: Cluster
+) -> None:
+    """Its folder is not there on the node, as the share of a file server may not be. Two minutes, and no engine."""
+    with claim(cluster, namespace, "gone", f"/var/lib/nowhere/{namespace.name}") as name:
+        pod = {"gpu": {"count": 1}, "modelCache": {"persistentVolumeClaim": {"claimName": name}}}
+        namespace.apply(pulling("registry.invalid:5000/library/tiny", pod=pod))
+        status = namespace.wait_finished("run", within=240)
+        [told] = status["targets"]
+        assert told["message"].startswith("VolumeNotAttachable: Pod run-pulled-f1-"), told["message"]
+        assert "hostPath type check failed" in told["message"]
+        assert "attempts" not in told, "no engine asked for the GPU"
+        assert not namespace.pods("fetch")
+
+
 def test_the_demo_shows_the_same_model() -> None:
     assert f"path: {NODE_FOLDER}," in (ROOT / "demo" / "tiny-model.yaml").read_text()

@@ -1,0 +1,114 @@
+"""Real vLLM and a model of a hub that asks for a token, as Hugging Face does: fetched by a Job before the engine, or
+downloaded by the engine itself; and what the hub refuses is told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from images.ollama.build import NODE_FOLDER
+from images.vllm.build import IMAGE
+from tests.cluster.conftest import make
+from tests.support import hub
+from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
+from tests.support.openshift import random_ids
+from tests.support.pods import program
+from tests.support.runs import benchmark
+from tests.support.volumes import claim, empty_folder, models_claim
+
+TOKEN = "hf_right"
+WITHIN = 600
+"""vLLM takes under a minute to start where the machine has nothing else to do."""
+
+
+@pytest.fixture(scope="module")
+def built(cluster: Cluster) -> Cluster:
+    """vLLM and the model are on the worker."""
+    make("ollama")
+    make("vllm")
+    return cluster
+
+
+@pytest.fixture
+def endpoint(built: Cluster, namespace: Namespace) -> Iterator[str]:
+    """HF_ENDPOINT of a hub with the tiny model; the Secret `hf` has the right token and a wrong one."""
+    random_ids(built, namespace)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hf"}}
+    namespace.apply(secret | {"stringData": {"token": TOKEN, "wrong": "hf_wrong"}})
+    with models_claim(built, namespace, NODE_FOLDER) as models:
+        arguments = ("--folder=/models", "--port=8080", f"--token={TOKEN}")
+        server = program(
+            "hub", "tests.support.hub", *arguments, image=built.image, port=8080, files=hub.FILES, claim=models
+        )
+        namespace.apply(*server)
+        namespace.kubectl("wait", "--for=condition=Ready", "pod/hub", "--timeout=60s", timeout=90)
+        yield f"http://hub.{namespace.name}.svc:8080"
+
+
+@pytest.fixture
+def cache(built: Cluster, namespace: Namespace) -> Iterator[str]:
+    """An empty claim, ReadWriteOnce."""
+    with empty_folder(built, namespace) as folder, claim(built, namespace, "cache", folder) as name:
+        yield name
+
+
+def target(name: str, model: str, endpoint: str, *, key: str = "", cache: str = "") -> dict[str, Any]:
+    variables = {
+        "HF_ENDPOINT": endpoint,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": "1",
+    }
+    vllm: dict[str, Any] = {"model": model, "image": IMAGE, "args": ["--max-model-len=2048", "--enforce-eager"]}
+    if key:
+        vllm["tokenSecretRef"] = {"name": "hf", "key": key}
+    pod: dict[str, Any] = {
+        "gpu": {"count": 0},
+        "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1"}},
+        "env": [{"name": variable, "value": value} for variable, value in variables.items()],
+    }
+    if cache:
+        pod["modelCache"] = {"persistentVolumeClaim": {"claimName": cache}}
+    return {"name": name, "vllm": vllm, "pod": pod}
+
+
+def test_a_model_behind_a_token_is_fetched_before_the_engine_or_by_it(
+    namespace: Namespace, endpoint: str, cache: str
+) -> None:
+    run = benchmark(
+        "run",
+        target("fetched", "private/tiny", endpoint, key="token", cache=cache),
+        target("direct", "private/tiny", endpoint, key="token"),
+        levels=[2],
+        seconds=5,
+    )
+    status = namespace.measure(run, within=WITHIN)
+    assert outcome(status) == SUCCESS, status["message"]
+    fetched, direct = status["targets"]
+    for one in (fetched, direct):
+        assert one["engine"]["servedModel"] == "private/tiny"
+    assert fetched["modelFetch"]["bytes"] > 6_000_000, fetched
+    assert "modelFetch" not in direct
+    assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
+
+
+def test_what_the_hub_refuses_costs_no_engine(namespace: Namespace, endpoint: str, cache: str) -> None:
+    refused = {
+        "no-token": ("private/tiny", "", "ModelNotFound", "or it is private and asks for a token"),
+        "wrong-token": ("private/tiny", "wrong", "ModelAccessDenied", "token"),
+        "gated": ("gated/tiny", "", "ModelAccessDenied", "vllm.tokenSecretRef"),
+        "no-model": ("good/none", "token", "ModelNotFound", "there is no good/none"),
+    }
+    targets = [target(name, model, endpoint, key=key, cache=cache) for name, (model, key, _, _) in refused.items()]
+    namespace.apply(benchmark("run", *targets, levels=[1]))
+    status = namespace.wait_finished("run", within=WITHIN)
+    assert outcome(status)["Succeeded"] == "False"
+    told = {t["name"]: t for t in status["targets"]}
+    for name, (_, _, reason, words) in refused.items():
+        assert told[name]["message"].startswith(f"{reason}: vllm.model: "), told[name]["message"]
+        assert words in told[name]["message"]
+    assert "pod/" not in " ".join(namespace.left_over())
+    events = namespace.kubectl("get", "events", "--field-selector=reason=Started", "--output=name")
+    assert events  # of the fetch pods
+    created = namespace.kubectl("get", "events", "--output=jsonpath={.items[*].involvedObject.name}")
+    assert "-e1-" not in created, "an engine was started for a model that cannot be had"
