@@ -19,6 +19,9 @@ CA_FOLDER = "/etc/enginebench-ca"
 """Where the user's ConfigMap with CA certificates is mounted."""
 TOKEN_VARIABLE = "ENGINEBENCH_TOKEN"  # noqa: S105  # a name
 """Environment variable of the load pod that holds the endpoint's bearer token. The plan never does."""
+PROMETHEUS_CA_FOLDER = "/etc/enginebench-prometheus-ca"
+PROMETHEUS_TOKEN_VARIABLE = "ENGINEBENCH_PROMETHEUS_TOKEN"  # noqa: S105  # a name
+"""The same of the Prometheus that tells of the GPUs."""
 DOWNLOAD_SECONDS = 600
 """A data set is downloaded within this time, all tries together, or not at all."""
 
@@ -176,15 +179,26 @@ class StopPlan(Wire, frozen=True, kw_only=True):
 
 
 class AccessPlan(Wire, frozen=True, kw_only=True):
-    """How an endpoint is reached that asks who we are, or is to prove who it is."""
+    """How a server is reached that asks who we are, or is to prove who it is."""
 
+    said_in: str = "endpoint"
+    """The part of the spec that says it, for words."""
+    token_variable: str = TOKEN_VARIABLE
+    """Environment variable of the load pod that holds the token."""
     token_from: str = ""
-    """The Secret and key of the token in TOKEN_VARIABLE, in words; empty: none is sent."""
+    """The Secret and key of the token, in words; empty: none is sent."""
     ca_file: str = ""
     """PEM file of the CAs to trust; empty: those of the image."""
     ca_from: str = ""
     """The ConfigMap and key of `ca_file`, in words."""
     verify_certificate: bool = True
+
+
+class PrometheusPlan(Wire, frozen=True, kw_only=True):
+    """Who tells of the engine's GPUs."""
+
+    url: str
+    access: AccessPlan = AccessPlan()
 
 
 class GuideLlmPlan(Wire, frozen=True, kw_only=True):
@@ -236,8 +250,8 @@ class LoadPlan(Wire, frozen=True, kw_only=True):
     slots: int = 0
     """Ollama: requests that it was told to answer at once; 0: it was left to choose."""
     simulated: bool = False
-    prometheus_url: str = ""
-    """Asked for the state of the engine's GPUs after each point; empty: nobody is."""
+    prometheus: PrometheusPlan | None = None
+    """Asked for the state of the engine's GPUs after each point; None: nobody is."""
     engine_pod: str = ""
     """The engine's pod, where it is ours."""
     calibrate_url: str = ""

@@ -4,13 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from enginebench.api.access import TLS_IS_FOR_HTTPS, TOKEN_IS_SAFE, URL, Secured
 from enginebench.api.base import SpecObject
-from enginebench.api.endpoint import URL
 from enginebench.api.rules import matches
 
 
-class Prometheus(SpecObject):
+class Prometheus(Secured):
     """A Prometheus that scrapes NVIDIA's DCGM exporter. The load pod asks it after each load point."""
+
+    rules = (TLS_IS_FOR_HTTPS, TOKEN_IS_SAFE)
 
     url: Annotated[
         str,

@@ -1,11 +1,20 @@
 """The objects that the operator creates for a run, as the API server gets them."""
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 from enginebench.api import loadplan, resolve
-from enginebench.api.loadplan import AccessPlan, GuideLlmPlan, LoadPlan, RequestPlan, SamplingPlan
-from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, Target
+from enginebench.api.access import Secured
+from enginebench.api.loadplan import (
+    AccessPlan,
+    GuideLlmPlan,
+    LoadPlan,
+    PrometheusPlan,
+    RequestPlan,
+    SamplingPlan,
+)
+from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunSpec, Prometheus, Target
 from enginebench.cluster import datasets, fetch_job, labels, payload
 from enginebench.cluster.api import Obj
 from enginebench.cluster.guidellm import beside_guidellm
@@ -146,14 +155,12 @@ def _job(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target 
         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
         for name, path in (("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid"))
     ]
-    if endpoint := target.endpoint if target is not None else None:
-        if ca := endpoint.ca:
-            mounts.append({"name": CA_VOLUME, "mountPath": loadplan.CA_FOLDER, "readOnly": True})
-            volumes.append(
-                {"name": CA_VOLUME, "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}}
-            )
-        if token := endpoint.token_secret_ref:
-            env.append({"name": loadplan.TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": token.document()}})
+    for volume, folder, variable, said in _secured(spec, target):
+        if ca := said.ca:
+            mounts.append({"name": volume, "mountPath": folder, "readOnly": True})
+            volumes.append({"name": volume, "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}})
+        if token := said.token_secret_ref:
+            env.append({"name": variable, "valueFrom": {"secretKeyRef": token.document()}})
     if spec.workload.dataset.url is not None:
         env += [{"name": name, "value": value} for name, value in platform.proxy.items()]
     if (claim := _results_claim(spec)) and create.target:
@@ -291,14 +298,14 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
     engine, generator, guidellm = engine_of(target), resolve.load_generator(spec), resolve.guidellm(spec, target)
     return LoadPlan(
         url=_url(seen, create, target),
-        access=_access(target),
+        access=_access(target.endpoint) if target.endpoint is not None else AccessPlan(),
         dialect=resolve.dialect(target),
         model=target.model,
         pull_model=engine.pulls_model,
         pull_without_tls=target.pulled_without_tls,
         slots=int(engine.asked(spec, target).get("numParallel", 0)),
         simulated=target.simulated is not None,
-        prometheus_url=spec.monitoring.prometheus.url if spec.monitoring is not None else "",
+        prometheus=_prometheus(spec.monitoring.prometheus) if spec.monitoring is not None else None,
         engine_pod=child_name(seen.name, seen.uid, Role.ENGINE, create.target, create.attempt)
         if engine.deployed
         else "",
@@ -333,14 +340,26 @@ def _url(seen: Observed, create: Create, target: Target) -> str:
     return f"http://{service}.{seen.namespace}.svc:{engine_of(target).port(target)}"
 
 
-def _access(target: Target) -> AccessPlan:
-    endpoint = target.endpoint
-    if endpoint is None:
-        return AccessPlan()
-    token, ca = endpoint.token_secret_ref, endpoint.ca
+def _secured(spec: BenchmarkRunSpec, target: Target | None) -> Iterator[tuple[str, str, str, Secured]]:
+    """(volume, folder, variable, what the user says) of each server that may want a token or have a CA of its own."""
+    if target is not None and target.endpoint is not None:
+        yield CA_VOLUME, loadplan.CA_FOLDER, loadplan.TOKEN_VARIABLE, target.endpoint
+    if target is not None and spec.monitoring is not None:
+        folder, variable = loadplan.PROMETHEUS_CA_FOLDER, loadplan.PROMETHEUS_TOKEN_VARIABLE
+        yield "prometheus-ca", folder, variable, spec.monitoring.prometheus
+
+
+def _prometheus(said: Prometheus) -> PrometheusPlan:
+    own = {"said_in": "monitoring.prometheus", "token_variable": loadplan.PROMETHEUS_TOKEN_VARIABLE}
+    return PrometheusPlan(url=said.url, access=_access(said, loadplan.PROMETHEUS_CA_FOLDER, **own))
+
+
+def _access(said: Secured, ca_folder: str = loadplan.CA_FOLDER, **own: str) -> AccessPlan:
+    token, ca = said.token_secret_ref, said.ca
     return AccessPlan(
         token_from=f"key {token.key} of Secret {token.name}" if token is not None else "",
-        ca_file=f"{loadplan.CA_FOLDER}/{ca.key}" if ca is not None else "",
+        ca_file=f"{ca_folder}/{ca.key}" if ca is not None else "",
         ca_from=f"key {ca.key} of ConfigMap {ca.name}" if ca is not None else "",
-        verify_certificate=not (endpoint.tls is not None and endpoint.tls.insecure_skip_verify),
+        verify_certificate=not (said.tls is not None and said.tls.insecure_skip_verify),
+        **own,
     )

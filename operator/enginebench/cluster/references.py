@@ -7,7 +7,8 @@ them, nor reach for them, what they could not.
 import re
 from collections.abc import Iterable
 
-from enginebench.api.endpoint import URL, Endpoint
+from enginebench.api.access import URL
+from enginebench.api.endpoint import Endpoint
 from enginebench.api.refs import ServiceRef
 from enginebench.cluster.api import ApiError, KubeApi, Obj
 from enginebench.workflow.observed import Reference, ReferenceState

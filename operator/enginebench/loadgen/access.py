@@ -1,11 +1,11 @@
-"""How the engine is reached: its address, the token that it asks for, and whose certificate it must show."""
+"""How the engine, or a Prometheus, is reached: its address, the token that it asks for, and whose certificate it must show."""
 
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 
-from enginebench.api.loadplan import TOKEN_VARIABLE, AccessPlan, LoadPlan
+from enginebench.api.loadplan import AccessPlan, LoadPlan
 from enginebench.loadgen.address import Address, parse
 
 _TOKEN = re.compile(r"[!#-&(-\[\]-~]+")
@@ -15,21 +15,25 @@ tokens are among it."""
 
 def address_of(plan: LoadPlan, environment: Mapping[str, str]) -> Address:
     """The plan's engine; ValueError says what is wrong with its URL, its token or its CA, and never shows the token."""
-    address = parse(plan.url)
-    access = plan.access
+    return reached(plan.url, plan.access, environment)
+
+
+def reached(url: str, access: AccessPlan, environment: Mapping[str, str]) -> Address:
+    """A server by its URL, with what it takes to be let in; ValueError as above."""
+    address = parse(url)
     if access.token_from:
-        address = replace(address, token=token(environment, access.token_from))
+        address = replace(address, token=_token(environment, access))
     return replace(address, tls=tls_context(access)) if address.scheme == "https" else address
 
 
-def token(environment: Mapping[str, str], origin: str) -> str:
+def _token(environment: Mapping[str, str], access: AccessPlan) -> str:
     """The bearer token; the newline that a file ends with is no part of it."""
-    found = environment.get(TOKEN_VARIABLE, "").strip()
+    found, origin = environment.get(access.token_variable, "").strip(), access.token_from
     if not found:
-        raise ValueError(f"endpoint.tokenSecretRef: the {origin} is empty; put the token into it")
+        raise ValueError(f"{access.said_in}.tokenSecretRef: the {origin} is empty; put the token into it")
     if not _TOKEN.fullmatch(found):
         raise ValueError(
-            f"endpoint.tokenSecretRef: the {origin} holds what no bearer token may: a space, a line break, a quote, a "
+            f"{access.said_in}.tokenSecretRef: the {origin} holds what no bearer token may: a space, a line break, a quote, a "
             "backslash or a character beyond ASCII; put the token alone into it"
         )
     return found
@@ -52,7 +56,7 @@ def tls_context(access: AccessPlan) -> ssl.SSLContext:
         context.load_verify_locations(cafile=access.ca_file)
     except ssl.SSLError as error:
         raise ValueError(
-            f"endpoint.tls.caConfigMapRef: the {access.ca_from} holds no certificates in PEM form "
+            f"{access.said_in}.tls.caConfigMapRef: the {access.ca_from} holds no certificates in PEM form "
             f"({error.reason or 'not readable'}); put the CA's certificate there, beginning with "
             "-----BEGIN CERTIFICATE-----"
         ) from None

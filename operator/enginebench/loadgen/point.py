@@ -157,7 +157,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         raise
     opened_at = time() - (monotonic_ns() - seen.window.open) / 1e9
     gpus: Sequence[GpuSeries] | str | None = None
-    if plan.prometheus_url:
+    if plan.prometheus is not None:
         gpus = await gpu_series(plan, opened_at, opened_at + seen.window.seconds)
     course = Course(
         started_at=started_at,

@@ -4,13 +4,14 @@ https://prometheus.io/docs/prometheus/latest/querying/api/ (instant queries, ran
 """
 
 import math
+import os
 from urllib.parse import quote
 
 import msgspec
 
-from enginebench.api.loadplan import AccessPlan, LoadPlan
-from enginebench.loadgen.access import tls_context
-from enginebench.loadgen.address import Address, parse
+from enginebench.api.loadplan import LoadPlan
+from enginebench.loadgen.access import reached
+from enginebench.loadgen.address import Address
 from enginebench.loadgen.errors import in_words
 from enginebench.loadgen.http import ProtocolError
 from enginebench.loadgen.plain import UNREACHABLE, fetch
@@ -42,9 +43,12 @@ async def gpu_series(plan: LoadPlan, begin: float, end: float) -> list[GpuSeries
     """The samples between two moments, Unix seconds, of the GPUs of the plan's engine pod; or why there are none."""
     if not plan.engine_pod:
         return "the engine is not ours: its pod is not known"
-    address = parse(plan.prometheus_url)
-    if address.scheme == "https":
-        address = Address(address.scheme, address.host, address.port, address.path, tls_context(AccessPlan()))
+    if plan.prometheus is None:
+        return "nobody is named who knows"
+    try:
+        address = reached(plan.prometheus.url, plan.prometheus.access, os.environ)
+    except ValueError as error:
+        return f"Prometheus cannot be asked: {error}"
     names = "|".join(name for theirs in NAMES.values() for name in theirs)
     try:
         for label in POD_LABELS:

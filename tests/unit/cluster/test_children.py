@@ -226,16 +226,6 @@ def test_plan_of_a_simulated_vllm() -> None:
     assert made_plan.task == "load"
 
 
-def test_plan_of_a_run_that_is_monitored() -> None:
-    text = "monitoring: {prometheus: {url: 'http://prometheus:9090'}}"
-    made_plan = plan(text)
-    assert made_plan.prometheus_url == "http://prometheus:9090"
-    assert made_plan.engine_pod == made(Role.ENGINE)["metadata"]["name"]
-    assert plan().prometheus_url == ""
-    endpoint = "targets: [{name: e, endpoint: {url: 'http://llm.other:80/x', model: m}}]"
-    assert plan(endpoint, target="e").engine_pod == ""
-
-
 def test_no_engine_ignores_the_end_where_kinds_are_compared() -> None:
     text = """
         targets:

@@ -3,19 +3,23 @@
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
+from enginebench.api.loadplan import PROMETHEUS_TOKEN_VARIABLE, AccessPlan, PrometheusPlan
 from enginebench.loadgen.prometheus import gpu_series
 from enginebench.results.engine_metrics import decode
 from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Engine, serving
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.points import measured
+from tests.unit.loadgen.tls import Authority
 
 POD = "run-vllm-e1-abcdef"
 METRICS = {"DCGM_FI_DEV_SM_CLOCK": 1410.0, "DCGM_FI_DEV_GPU_TEMP": 88.0, "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS": 96.0}
@@ -23,11 +27,15 @@ Ask = Callable[[dict[str, str]], tuple[int, bytes]]
 
 
 @asynccontextmanager
-async def prometheus(answer: Ask) -> AsyncIterator[str]:
-    """Its URL; `answer` gets the parameters of the query."""
+async def prometheus(answer: Ask, *, tls: ssl.SSLContext | None = None, token: str = "") -> AsyncIterator[str]:
+    """Its URL; `answer` gets the parameters of the query, if the token is right."""
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n", 1)[0]
+        line, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        if token and f"authorization: bearer {token}" not in (header.lower() for header in headers):
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nUnauthorized")
+            writer.close()
+            return
         target = urlsplit(line.split(" ")[1])
         assert target.path == "/api/v1/query"
         status, body = answer({name: values[0] for name, values in parse_qs(target.query).items()})
@@ -35,9 +43,9 @@ async def prometheus(answer: Ask) -> AsyncIterator[str]:
         writer.write(head.encode() + body)
         writer.close()
 
-    server = await asyncio.start_server(client, "127.0.0.1", 0)
+    server = await asyncio.start_server(client, "127.0.0.1", 0, ssl=tls)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def of_pod(label: str, pod: str = POD) -> Ask:
@@ -68,11 +76,32 @@ def said(status: int, document: Any) -> Ask:
 @pytest.mark.parametrize("label", ["exported_pod", "pod"])
 async def test_the_gpus_of_the_engines_pod(label: str) -> None:
     async with prometheus(of_pod(label)) as url:
-        found = await gpu_series(plan(prometheus_url=url, engine_pod=POD), 1000.0, 1010.0)
+        found = await gpu_series(plan(prometheus=PrometheusPlan(url=url), engine_pod=POD), 1000.0, 1010.0)
     assert not isinstance(found, str)
     assert {series.name: series.samples[0] for series in found} == {n: (1001, value) for n, value in METRICS.items()}
     assert {len(series.samples) for series in found} == {10}
     assert {series.gpu for series in found} == {"GPU-1  0 gpu-1"}
+
+
+async def test_behind_a_token_and_a_ca_as_on_openshift(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"said_in": "monitoring.prometheus", "token_variable": PROMETHEUS_TOKEN_VARIABLE}
+    access = msgspec.structs.replace(authority.access, token_from="key token of Secret sa", **own)
+
+    async def asked(access: AccessPlan) -> Any:
+        what = plan(prometheus=PrometheusPlan(url=url, access=access), engine_pod=POD)
+        return await gpu_series(what, 1000.0, 1010.0)
+
+    async with prometheus(of_pod("exported_pod"), tls=authority.context(), token="sha256~right") as url:
+        monkeypatch.setenv(PROMETHEUS_TOKEN_VARIABLE, "sha256~right\n")
+        assert len(await asked(access)) == len(METRICS)
+        assert "certificate" in await asked(msgspec.structs.replace(access, ca_file=""))
+        monkeypatch.setenv(PROMETHEUS_TOKEN_VARIABLE, "sha256~wrong")
+        assert await asked(access) == "Prometheus cannot be asked: HTTP 401: Unauthorized"
+        monkeypatch.setenv(PROMETHEUS_TOKEN_VARIABLE, "")
+        assert await asked(access) == (
+            "Prometheus cannot be asked: monitoring.prometheus.tokenSecretRef: the key token of Secret sa is empty; put "
+            "the token into it"
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,19 +115,19 @@ async def test_the_gpus_of_the_engines_pod(label: str) -> None:
 )
 async def test_why_nothing_is_known(answer: Ask, pod: str, why: str) -> None:
     async with prometheus(answer) as url:
-        found = await gpu_series(plan(prometheus_url=url, engine_pod=pod), 1000.0, 1010.0)
+        found = await gpu_series(plan(prometheus=PrometheusPlan(url=url), engine_pod=pod), 1000.0, 1010.0)
     assert isinstance(found, str)
     assert why in found
 
 
 async def test_nobody_there() -> None:
-    found = await gpu_series(plan(prometheus_url="http://127.0.0.1:1", engine_pod=POD), 1000.0, 1010.0)
+    found = await gpu_series(plan(prometheus=PrometheusPlan(url="http://127.0.0.1:1"), engine_pod=POD), 1000.0, 1010.0)
     assert found == "Prometheus cannot be asked: Connection refused"
 
 
 async def test_a_point_with_a_gpu_that_was_too_hot() -> None:
     async with prometheus(of_pod("exported_pod")) as url:
-        report = await measured(Engine(), prometheus_url=url, engine_pod=POD, duration_seconds=3)
+        report = await measured(Engine(), prometheus=PrometheusPlan(url=url), engine_pod=POD, duration_seconds=3)
     assert report.gpu_state is not None
     assert (report.gpu_state.gpus, report.gpu_state.thermal_throttling) == (1, 1.0)
     assert set(decode(report.gpu_series).columns) == {"smClock", "temperature"}
