@@ -1,16 +1,38 @@
 """Real engines; the tables of what they did are printed after the tests."""
 
+from collections.abc import Iterator
+
 import pytest
 from rich.console import Console
 
 from demo.screen import PLAIN_WIDTH, comparison
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from tests.cluster.conftest import cluster, kinds, namespace
+from images.ollama.build import NODE_FOLDER
+from tests.cluster.conftest import cluster, kinds, make, namespace
+from tests.support.cluster import Cluster, Namespace
+from tests.support.openshift import random_ids
+from tests.support.volumes import models_claim
 
 __all__ = ["cluster", "kinds", "namespace"]
 
 TABLES = pytest.StashKey[list[tuple[str, BenchmarkRunStatus]]]()
 """Title and status of each run that is to be shown."""
+
+
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest, cluster: Cluster) -> Cluster:
+    """What the module names in BUILT, as targets of the Makefile, is on the worker."""
+    for name in request.module.BUILT:
+        make(name)
+    return cluster
+
+
+@pytest.fixture
+def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
+    """A namespace in which every pod gets a random user ID, with the claim `models`."""
+    random_ids(built, namespace)
+    with models_claim(built, namespace, NODE_FOLDER):
+        yield namespace
 
 
 def show(config: pytest.Config, title: str, status: object) -> None:

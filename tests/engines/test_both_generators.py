@@ -4,41 +4,21 @@ Same body, same route; two repeats turn the order round, so that each engine is 
 that was started anew each time. With Ollama alone, without a cluster, and for 0.2.1: test_guidellm.py.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from images.ollama.build import NODE_FOLDER
-from tests.cluster.conftest import make
 from tests.engines.conftest import show
 from tests.engines.test_comparison import EXAMPLE, TARGETS
 from tests.engines.test_guidellm import overlap
-from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
-from tests.support.openshift import random_ids
-from tests.support.volumes import models_claim
+from tests.support.cluster import SUCCESS, Namespace, outcome
 
+BUILT = ("ollama", "vllm", "guidellm")
 VERSION = "0.8.1"
 USERS, TOKENS, REPEATS = 2, 64, 2
 BY_GUIDELLM = "-guidellm"
 WITHIN = 900
-
-
-@pytest.fixture(scope="module")
-def built(cluster: Cluster) -> Cluster:
-    """Both engines, the model and GuideLLM are on the worker."""
-    make("ollama")
-    make("vllm")
-    make("guidellm")
-    return cluster
-
-
-@pytest.fixture
-def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
-    random_ids(built, namespace)
-    with models_claim(built, namespace, NODE_FOLDER):
-        yield namespace
 
 
 def experiment() -> dict[str, Any]:

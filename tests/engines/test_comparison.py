@@ -4,40 +4,23 @@
 profile, and every pod gets a random user ID, as on OpenShift.
 """
 
-from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 import pytest
 import yaml
 
-from images.ollama.build import NODE_FOLDER
 from images.vllm.build import IMAGE, VERSION
-from tests.cluster.conftest import ROOT, make
+from tests.cluster.conftest import ROOT
 from tests.engines.conftest import show
-from tests.support.cluster import SUCCESS, Cluster, Namespace, condition, outcome
-from tests.support.openshift import USER_ID, random_ids
-from tests.support.volumes import models_claim
+from tests.support.cluster import SUCCESS, Namespace, condition, outcome
+from tests.support.openshift import USER_ID
 
+BUILT = ("ollama", "vllm")
 EXAMPLE = ROOT / "examples" / "vllm-vs-ollama-cpu.yaml"
 TARGETS = ("vllm", "ollama-default", "ollama-8")
 WITHIN = 900
 """vLLM takes under a minute to start where the machine has nothing else to do."""
-
-
-@pytest.fixture(scope="module")
-def built(cluster: Cluster) -> Cluster:
-    """Both engines and the model are on the worker."""
-    make("ollama")
-    make("vllm")
-    return cluster
-
-
-@pytest.fixture
-def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
-    random_ids(built, namespace)
-    with models_claim(built, namespace, NODE_FOLDER):
-        yield namespace
 
 
 def test_vllm_against_ollama_on_the_cpu(place: Namespace, request: pytest.FixtureRequest) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from images.ollama.build import NODE_FOLDER
 from images.vllm.build import IMAGE
-from tests.cluster.conftest import make
 from tests.support import hub
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.openshift import random_ids
@@ -16,17 +15,10 @@ from tests.support.pods import program
 from tests.support.runs import benchmark
 from tests.support.volumes import claim, empty_folder, models_claim
 
+BUILT = ("ollama", "vllm")
 TOKEN = "hf_right"
 WITHIN = 600
 """vLLM takes under a minute to start where the machine has nothing else to do."""
-
-
-@pytest.fixture(scope="module")
-def built(cluster: Cluster) -> Cluster:
-    """vLLM and the model are on the worker."""
-    make("ollama")
-    make("vllm")
-    return cluster
 
 
 @pytest.fixture

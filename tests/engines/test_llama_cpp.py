@@ -3,37 +3,18 @@
 `make llama-cpp ollama` has built both and put them and the tiny model on the worker.
 """
 
-from collections.abc import Iterator
-
 import pytest
 import yaml
 
 from images.llama_cpp.build import IMAGE
-from images.ollama.build import NODE_FOLDER
-from tests.cluster.conftest import ROOT, make
+from tests.cluster.conftest import ROOT
 from tests.engines.conftest import show
-from tests.support.cluster import SUCCESS, Cluster, Namespace, condition, outcome
-from tests.support.openshift import random_ids
-from tests.support.volumes import models_claim
+from tests.support.cluster import SUCCESS, Namespace, condition, outcome
 
+BUILT = ("ollama", "llama-cpp")
 EXAMPLE = ROOT / "examples" / "llama-cpp-vs-ollama-cpu.yaml"
 LEVELS = (1, 4, 16)
 SLOTS, CONTEXT = 8, 512
-
-
-@pytest.fixture(scope="module")
-def built(cluster: Cluster) -> Cluster:
-    """Both engines and the model are on the worker."""
-    make("ollama")
-    make("llama-cpp")
-    return cluster
-
-
-@pytest.fixture
-def place(built: Cluster, namespace: Namespace) -> Iterator[Namespace]:
-    random_ids(built, namespace)
-    with models_claim(built, namespace, NODE_FOLDER):
-        yield namespace
 
 
 def test_llama_cpp_against_ollama_on_the_cpu(place: Namespace, request: pytest.FixtureRequest) -> None:
