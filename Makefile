@@ -67,8 +67,12 @@ llama-cpp: .cluster-there ## llama.cpp's server for the CPU and the tiny model, 
 
 test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (an hour where nothing is cached)
 
+# What takes times of its own has the machine for itself.
+TIMED := tests/unit/bench tests/unit/loadgen tests/unit/validity
+
 test-unit: $(VENV) ## Rules as tables, and every part by itself
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q --numprocesses=auto $(TIMED:%=--ignore=%) tests/unit
+	@$(PYTEST) -q $(TIMED)
 
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
 	@$(PYTEST) -q --numprocesses=auto tests/simulation

@@ -13,7 +13,7 @@ import pytest
 
 from images.ollama.build import NODE_FOLDER
 from images.ollama.variants import ONE_SLOT, SHORT, SHORT_CONTEXT
-from tests.cluster.conftest import ROOT, make
+from tests.cluster.conftest import ROOT, check_nothing_left, create_namespace, make
 from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
 from tests.support.pods import program
@@ -28,6 +28,17 @@ def ollama_there(cluster: Cluster) -> Cluster:
     """The image and the model are on the worker."""
     make("ollama")
     return cluster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unmountable(ollama_there: Cluster, kinds: str) -> Iterator[Namespace]:
+    """A run on a claim whose folder is not there on the node. It takes minutes to be given up, beside the other tests."""
+    own = create_namespace(ollama_there, "test-unmountable", kinds)
+    with claim(ollama_there, own, "gone", "/var/lib/nowhere") as name:
+        pod = {"gpu": {"count": 1}, "modelCache": {"persistentVolumeClaim": {"claimName": name}}}
+        own.apply(pulling("registry.invalid:5000/library/tiny", pod=pod))
+        yield own
+    ollama_there.kubectl("delete", "namespace", own.name, "--wait=false")
 
 
 @pytest.fixture
@@ -263,19 +274,14 @@ def test_onto_a_claim_the_model_comes_before_the_engine_asks_for_a_gpu(
     assert not namespace.pods("fetch")
 
 
-def test_a_volume_that_cannot_be_mounted_is_given_up_in_the_kubelet_s_words(
-    cluster: Cluster, namespace: Namespace, ollama_there: Cluster
-) -> None:
-    """Its folder is not there on the node, as the share of a file server may not be. Two minutes, and no engine."""
-    with claim(cluster, namespace, "gone", f"/var/lib/nowhere/{namespace.name}") as name:
-        pod = {"gpu": {"count": 1}, "modelCache": {"persistentVolumeClaim": {"claimName": name}}}
-        namespace.apply(pulling("registry.invalid:5000/library/tiny", pod=pod))
-        status = namespace.wait_finished("run", within=240)
-        [told] = status["targets"]
-        assert told["message"].startswith("VolumeNotAttachable: Pod run-pulled-f1-"), told["message"]
-        assert "hostPath type check failed" in told["message"]
-        assert "attempts" not in told, "no engine asked for the GPU"
-        assert not namespace.pods("fetch")
+def test_a_volume_that_cannot_be_mounted_is_given_up_in_the_kubelet_s_words(unmountable: Namespace) -> None:
+    """As the share of a file server that is gone. Two minutes, and no engine."""
+    status = unmountable.wait_finished("run", within=240)
+    [told] = status["targets"]
+    assert told["message"].startswith("VolumeNotAttachable: Pod run-pulled-f1-"), told["message"]
+    assert "hostPath type check failed" in told["message"]
+    assert "attempts" not in told, "no engine asked for the GPU"
+    check_nothing_left(unmountable)
 
 
 def test_the_demo_shows_the_same_model() -> None:
