@@ -1,9 +1,11 @@
 """What the node's labels say of its GPUs, and what a point on a GPU that is shared is worth."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from enginebench.cluster.observe import NODE_FRESH
 from tests.support.cluster import Cluster, Namespace
 from tests.support.runs import benchmark, simulated
 
@@ -17,9 +19,11 @@ def time_sliced(cluster: Cluster) -> Iterator[None]:
     worker = cluster.kubectl("get", "nodes", "--selector=nvidia.com/gpu.product", "--output=name").strip()
     before = cluster.get(worker)["metadata"]["labels"]
     cluster.kubectl("label", worker, "--overwrite", *(f"{label}={value}" for label, value in SHARED.items()))
+    time.sleep(NODE_FRESH.total_seconds())  # so long the operator remembers a node
     yield
     restored = [f"{label}={before[label]}" if label in before else f"{label}-" for label in SHARED]
     cluster.kubectl("label", worker, "--overwrite", *restored)
+    time.sleep(NODE_FRESH.total_seconds())
 
 
 @pytest.mark.usefixtures("time_sliced")

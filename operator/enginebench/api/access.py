@@ -28,7 +28,7 @@ class Tls(SpecObject):
     ca_config_map_ref: ConfigMapKeyRef | None = None
     """CA certificates (PEM) to trust instead of those of the operator's image; the server's own certificate will do."""
     insecure_skip_verify: bool | None = None
-    """Trust whoever answers: the certificate is not checked, and the status says so."""
+    """Trust whoever answers: the certificate is not checked."""
 
 
 class Secured(SpecObject):

@@ -22,9 +22,15 @@ RESERVED_ENV = {
     "HF_TOKEN": "tokenSecretRef",
     "HUGGING_FACE_HUB_TOKEN": "tokenSecretRef",
     "OLLAMA_HOST": "",
-    "LLAMA_ARG_HOST": "",
-    "LLAMA_ARG_PORT": "",
-    "LLAMA_API_KEY": "",
+    **dict.fromkeys(("LLAMA_ARG_MODEL", "LLAMA_ARG_MODEL_URL", "LLAMA_ARG_HF_REPO"), "llamaCpp.model"),
+    "LLAMA_ARG_N_GPU_LAYERS": "llamaCpp.args",
+    **dict.fromkeys(
+        (
+            *("LLAMA_ARG_HOST", "LLAMA_ARG_PORT", "LLAMA_ARG_API_PREFIX", "LLAMA_ARG_ALIAS", "LLAMA_ARG_DOCKER_REPO"),
+            *("LLAMA_API_KEY", "LLAMA_ARG_API_KEY_FILE", "LLAMA_ARG_SSL_KEY_FILE", "LLAMA_ARG_SSL_CERT_FILE"),
+        ),
+        "",
+    ),
     "VLLM_API_KEY": "",
     "HOME": "",
 }

@@ -20,6 +20,11 @@ PADDING = 256
 """GGML_PAD of the context of a slot, in llama-context.cpp."""
 
 
+def spelled(arg: str) -> str:
+    """An option as llama-server understands it: it takes `_` for `-`."""
+    return arg.replace("_", "-")
+
+
 class LlamaCpp(SpecObject):
     """llama.cpp's server (llama-server). What is not set here is left to it, and what is in force is reported."""
 
@@ -46,7 +51,7 @@ class LlamaCpp(SpecObject):
     """A GGUF file in the mounted cache (/models/….gguf), or a repository on Hugging Face (owner/name:quantization), which
     the server downloads as it starts."""
     image: Image
-    """The server's image: ghcr.io/ggml-org/llama.cpp with a tag such as server-cuda-b4719. Several builds appear each day,
+    """The server's image: ghcr.io/ggml-org/llama.cpp with a tag such as server-cuda-b11549. Several builds appear each day,
     so none is the default."""
     parallel: Annotated[int, Field(ge=1, le=256)] | None = None
     """--parallel: requests that are answered at the same time, each in its slot."""
@@ -70,8 +75,8 @@ class LlamaCpp(SpecObject):
             Rule(
                 sentence="sets what the operator sets: remove it, and use llamaCpp.model, parallel, contextLength or "
                 f"tokenSecretRef where they say the same ({', '.join(OWN_LLAMA_CPP_ARGS)})",
-                cel=f"!self.exists(a, a in [{', '.join(map(text, OWN_LLAMA_CPP_ARGS))}])",
-                holds=lambda args: not set(args) & set(OWN_LLAMA_CPP_ARGS),
+                cel=f"!self.exists(a, a.replace('_', '-') in [{', '.join(map(text, OWN_LLAMA_CPP_ARGS))}])",
+                holds=lambda args: not set(map(spelled, args)) & set(OWN_LLAMA_CPP_ARGS),
             ),
         ]
         | None

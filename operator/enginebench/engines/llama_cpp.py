@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from enginebench.api.llama_cpp import spelled
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, LlamaCpp, Target
 from enginebench.engines.base import GPU_OFFLOAD, Fact, Fetches, Platform
@@ -74,4 +75,4 @@ def _said(target: Target) -> LlamaCpp:
 
 def _all_on_gpus(spec: BenchmarkRunSpec, target: Target) -> bool:
     """The whole model is to be on GPUs, and the user does not say otherwise."""
-    return bool(gpu_count(spec, target)) and not set(GPU_LAYERS) & set(_said(target).args or ())
+    return bool(gpu_count(spec, target)) and not set(GPU_LAYERS) & set(map(spelled, _said(target).args or ()))

@@ -62,7 +62,8 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, msgspec.MsgspecError) as error:
         print(f"enginebench loadgen: the plan {path} cannot be read: {error}", file=sys.stderr)  # noqa: T201  # a pod's last word
         return 2
-    speaker = Speaker.on_stdout(os.environ.get(loadplan.TOKEN_VARIABLE, "").strip())
+    variables = loadplan.TOKEN_VARIABLE, loadplan.PROMETHEUS_TOKEN_VARIABLE
+    speaker = Speaker.on_stdout(*(os.environ.get(variable, "").strip() for variable in variables))
     followers = plan.processes - 1 if plan.task == "load" else 0
     pod = int(os.environ.get(loadplan.INDEX_VARIABLE, "0")) if plan.pods > 1 else 0
     if pod:

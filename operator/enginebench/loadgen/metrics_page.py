@@ -1,6 +1,6 @@
 """The metrics of an engine in Prometheus' text format, as far as they are known here.
 
-llama.cpp's (tools/server/server-context.cpp) are counts alone: prompt tokens without those that its cache gave, and these.
+llama.cpp's (tools/server/server-task.cpp) are counts alone: prompt tokens without those that its cache gave, and these.
 
 vLLM's names changed over its versions: of each metric the first name that is there is taken. Read in its sources
 (vllm/v1/metrics/loggers.py): 0.9.1 has `gpu_cache_usage_perc`, `gpu_prefix_cache_*` and `time_per_output_token_seconds`;

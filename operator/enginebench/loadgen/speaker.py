@@ -19,10 +19,10 @@ RAREST_SECONDS = 30
 class Speaker:
     """Writes frames to a file descriptor, each with one write(2), so that no other line is mixed into one."""
 
-    def __init__(self, descriptor: int, token: str = "") -> None:
-        """`token` is never said, whatever a server repeats of it."""
+    def __init__(self, descriptor: int, *tokens: str) -> None:
+        """`tokens` are never said, whatever a server repeats of them."""
         self._descriptor = descriptor
-        self._token = token
+        self._tokens = tokens
         self._encoder = Encoder()
         self._progresses = 0
         self._said_at = 0.0
@@ -30,20 +30,24 @@ class Speaker:
         self._last: Progress | None = None
 
     @classmethod
-    def on_stdout(cls, token: str = "") -> "Speaker":
+    def on_stdout(cls, *tokens: str) -> "Speaker":
         """Takes standard output for frames alone: what else is printed goes to standard error from now on."""
         own = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(own, token)
+        return cls(own, *tokens)
 
     def say(self, message: SpokenMessage) -> None:
         """Write a message out."""
-        for line in self._encoder.message(clean(message, self._token) if self._token else message):
+        for token in filter(None, self._tokens):
+            message = clean(message, token)
+        for line in self._encoder.message(message):
             os.write(self._descriptor, line)
 
     def complain(self, text: str) -> None:
         """Words for whoever reads the pod's log, on standard error."""
-        print(without_token(text, self._token), file=sys.stderr)  # noqa: T201  # a pod's log
+        for token in self._tokens:
+            text = without_token(text, token)
+        print(text, file=sys.stderr)  # noqa: T201  # a pod's log
 
     def progress(self, progress: Progress) -> None:
         """Say where the pod stands, unless that was done a moment ago; a new stage is always said."""

@@ -16,7 +16,7 @@ from enginebench.workflow.rules.collect import detailed
 SLOTS = "numParallel"
 
 _CURES = {
-    SLOTS: "Ollama gives some families of models a single slot",
+    SLOTS: "an engine may give some families of models fewer slots, as Ollama does",
     "contextLength": "a num_ctx of the model or of the requests goes before it with Ollama, and llama.cpp does not go "
     "beyond what the model was trained for",
     "flashAttention": "the GPU or the model does not support it",

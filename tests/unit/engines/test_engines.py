@@ -55,7 +55,7 @@ def test_vllm_spreads_its_model_over_the_gpus(gpus: int, args: list[str], given:
 
 @pytest.mark.parametrize(
     ("args", "gpus", "all_layers"),
-    [([], 1, True), ([], 0, False), (["-ngl", "20"], 1, False), (["--n-gpu-layers", "20"], 2, False)],
+    [([], 1, True), ([], 0, False), (["-ngl", "20"], 1, False), (["--n_gpu_layers", "20"], 2, False)],
 )
 def test_llama_cpp_puts_the_whole_model_on_gpus_unless_told_otherwise(
     args: list[str], gpus: int, all_layers: bool

@@ -48,7 +48,7 @@ CASES = {
     "llama-cpp": """
         llamaCpp:
           model: bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q8_0
-          image: ghcr.io/ggml-org/llama.cpp:server-cuda-b4719
+          image: ghcr.io/ggml-org/llama.cpp:server-cuda-b11549
           parallel: 32
           contextLength: 2048
           args: ["--flash-attn", "on"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import TOKEN_VARIABLE, LoadPlan
+from enginebench.api.loadplan import PROMETHEUS_TOKEN_VARIABLE, TOKEN_VARIABLE, LoadPlan, PrometheusPlan
 from enginebench.loadgen.discretion import HIDDEN, clean, without_token
 from enginebench.loadgen.speaker import Speaker
 from enginebench.results.frames import Decoder
@@ -21,6 +21,7 @@ from tests.unit.loadgen.servers import API, Asked, Client, Handler, one_token, s
 from tests.unit.loadgen.tls import Authority
 
 TOKEN = "sk-4711-abcdefghijklmnop"
+OTHER = "sha256~qrstuvwx"
 OPERATOR = Path(__file__).parents[3] / "operator"
 
 
@@ -47,8 +48,8 @@ def test_every_text_of_a_message_is_cleaned() -> None:
 
 
 def test_words_on_the_log_are_cleaned(capfd: pytest.CaptureFixture[str]) -> None:
-    Speaker(1, TOKEN).complain(f"Traceback: {TOKEN}")
-    assert capfd.readouterr().err == f"Traceback: {HIDDEN}\n"
+    Speaker(1, TOKEN, OTHER).complain(f"Traceback: {TOKEN}, {OTHER}")
+    assert capfd.readouterr().err == f"Traceback: {HIDDEN}, {HIDDEN}\n"
 
 
 def repeating(after: int) -> Handler:
@@ -71,14 +72,14 @@ def repeating(after: int) -> Handler:
     return handler
 
 
-async def ran(what: LoadPlan, folder: Path) -> tuple[list[SpokenMessage], bytes]:
+async def ran(what: LoadPlan, folder: Path, variable: str = TOKEN_VARIABLE) -> tuple[list[SpokenMessage], bytes]:
     """All that a load pod says: its messages, and everything that is on its log."""
     file = folder / "plan.json"
     file.write_bytes(loadplan.encode(what))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(OPERATOR), TOKEN_VARIABLE: f"{TOKEN}\n"},
+        env={**os.environ, "PYTHONPATH": str(OPERATOR), variable: f"{TOKEN}\n"},
     )  # fmt: skip
     assert process.stdout is not None
     decoder, messages, log = Decoder(), [], b""
@@ -112,3 +113,33 @@ async def test_a_server_that_repeats_the_token_in_its_errors(after: int, reason:
         assert all(error.startswith(f"HTTP 401: Received API Key {HIDDEN}. x") for error in point.evidence.errors)
         assert point.requests.errored
     assert authority.ca.cert_pem.bytes() not in log
+
+
+async def test_a_prometheus_that_repeats_its_token(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    async def echo(asked: Asked, client: Client) -> None:
+        await client.reply(b"who is %b?" % asked.headers["authorization"].encode(), 401)
+
+    async with serving(echo, tls=authority.context()) as prometheus, serving(one_answer) as server:
+        access = msgspec.structs.replace(
+            authority.access, token_from="key k of Secret s", token_variable=PROMETHEUS_TOKEN_VARIABLE
+        )
+        told = PrometheusPlan(url=prometheus.url, access=access)
+        messages, log = await ran(
+            plan(server.url, api=API, prometheus=told, engine_pod="e"), tmp_path, PROMETHEUS_TOKEN_VARIABLE
+        )
+    assert TOKEN[:8].encode() not in log
+    (point,) = (message for message in messages if isinstance(message, PointReport))
+    assert point.gpu_state is not None
+    assert point.gpu_state.unobserved == f"Prometheus cannot be asked: HTTP 401: who is Bearer {HIDDEN}?"
+
+
+async def one_answer(asked: Asked, client: Client) -> None:
+    """Serves `tiny`."""
+    if asked.path == "/v1/models":
+        await client.reply(b'{"data":[{"id":"tiny"}]}')
+    elif asked.method == "POST":
+        await client.stream(one_token().replace(b'"m"', b'"tiny"'))
+    else:
+        await client.reply(b"no such page", 404)

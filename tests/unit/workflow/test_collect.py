@@ -2,10 +2,10 @@
 
 import pytest
 
-from enginebench.api.v1alpha1 import Attempt, PointStatus
-from enginebench.workflow.rules.collect import _message, supersede
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, PointStatus, TargetStatus
+from enginebench.workflow.rules.collect import _context_length, _message, supersede
 from enginebench.workflow.verdicts import Verdict
-from tests.unit.workflow.build import report, row
+from tests.unit.workflow.build import observed, report, row, spec
 
 EVICTED = (Attempt(number=1, reason="EngineEvicted"), Attempt(number=2))
 SUSPENDED = (Attempt(number=1, reason="Suspended"), Attempt(number=2))
@@ -47,3 +47,16 @@ def test_supersede(attempts: tuple[Attempt, ...], rows: tuple[PointStatus, ...],
 )
 def test_requests_that_could_not_be_kept_are_told(words: str, error: str, want: str | None) -> None:
     assert _message(Verdict("Valid", message=words), report(requests_error=error)) == want
+
+
+@pytest.mark.parametrize(
+    ("engine", "want"),
+    [
+        ({"ollama": {"model": "m"}}, 512),
+        ({"llamaCpp": {"model": "a/b", "image": "i"}}, None),  # it refuses what is too long
+    ],
+)
+def test_whose_context_cuts_prompts_off(engine: dict[str, object], want: int | None) -> None:
+    told = TargetStatus(name="a", engine=EngineStatus(effective={"contextLength": 512}))
+    seen = observed(spec=spec(targets=[{"name": "a", **engine}]), status=BenchmarkRunStatus(targets=[told]))
+    assert _context_length(seen, "a") == want

@@ -93,7 +93,7 @@ def test_a_difference_is_a_condition_an_event_and_the_end_of_every_point_s_worth
     seen, plan = step(serving({}, {**OLLAMA, "numParallel": 1, "contextLength": 4096}, points=2), 10)
     status, reason, message = in_force(seen)
     assert (status, reason) == ("False", "SettingsNotInForce")
-    assert message.startswith("numParallel: 8 asked for, 1 in force. numParallel: Ollama gives some families")
+    assert message.startswith("numParallel: 8 asked for, 1 in force. numParallel: an engine may give some families")
     assert [e.message for e in plan.events if e.reason == "SettingsNotInForce"] == [f"a-sim: {message}"]
     assert rows(seen) == [(0, "Invalid", ["SettingsNotInForce"]), (1, "Invalid", ["SettingsNotInForce"])]
     assert (seen.status.points or [])[0].message == "numParallel: 8 asked for, 1 in force"

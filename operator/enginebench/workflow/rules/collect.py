@@ -112,6 +112,9 @@ def _gpu_sharing(seen: Observed, target: str) -> str:
 
 def _context_length(seen: Observed, target: str) -> int | None:
     """Of an Ollama, as an earlier pass has read it from its log or was told. Others refuse longer prompts."""
+    asked = seen.spec.targets if seen.spec is not None else ()
+    if not any(one.engine.dialect == "ollama" for one in asked if one.name == target):
+        return None
     known = next((t for t in seen.status.targets or () if t.name == target), None)
     effective = known.engine.effective if known is not None and known.engine is not None else None
     length = (effective or {}).get("contextLength")

@@ -1,6 +1,7 @@
-"""An engine that downloads its model itself, as vLLM does, and could not: why, by the words of its log.
+"""An engine that downloads its model itself, as vLLM and llama.cpp do, and could not: why, by the words of its log.
 
-The words are those of huggingface_hub (`utils/_http.py`, `file_download.py`) and transformers (`utils/hub.py`).
+The words are those of huggingface_hub (`utils/_http.py`, `file_download.py`), transformers (`utils/hub.py`) and llama.cpp
+(`common/hf-cache.cpp`, `common/download.cpp`; a hub tells it 401 of a model that is not there, too).
 """
 
 import re
@@ -10,33 +11,34 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         r"GatedRepoError|trying to access a gated repo|Cannot access gated repo",
         "ModelAccessDenied",
         "The model is given only to those who have accepted its terms: accept them at the hub, and name a Secret with "
-        "the token of that account in vllm.tokenSecretRef.",
+        "the token of that account in tokenSecretRef.",
     ),
     (
         r"Invalid credentials in Authorization header",
         "ModelAccessDenied",
-        "The hub does not accept the token: put a valid one into the Secret of vllm.tokenSecretRef.",
+        "The hub does not accept the token: put a valid one into the Secret of tokenSecretRef.",
     ),
     (
-        r"RepositoryNotFoundError|is not a valid model identifier",
+        r"RepositoryNotFoundError|is not a valid model identifier|GET failed \(404\)|failed with status code: 404",
         "ModelNotFound",
-        "The hub has no such model, or shows it to nobody without the right token: correct vllm.model, or name a "
-        "Secret with a token that may read it in vllm.tokenSecretRef.",
+        "The hub has no such model, or shows it to nobody without the right token: correct model, or name a "
+        "Secret with a token that may read it in tokenSecretRef.",
     ),
     (
         r"RevisionNotFoundError|is not a valid git identifier",
         "ModelNotFound",
-        "The model has no such revision: correct --revision in vllm.args.",
+        "The model has no such revision: correct --revision in args.",
     ),
     (
-        r"401 Unauthorized|403 Forbidden",
+        r"401 Unauthorized|403 Forbidden|GET failed \(40[13]\)|failed with status code: 40[13]",
         "ModelAccessDenied",
-        "The hub refuses: name a Secret with a token that may read the model in vllm.tokenSecretRef.",
+        "The hub refuses: name a Secret with a token that may read the model in tokenSecretRef.",
     ),
     (
-        r"does not appear to have (a file|files) named|Cannot find any model weights|Entry Not Found for url",
+        r"does not appear to have (a file|files) named|Cannot find any model weights|Entry Not Found for url|"
+        r"no GGUF files found in repository",
         "ModelNotFound",
-        "The model at the hub lacks a file that vLLM needs: look into its repository, and correct vllm.model.",
+        "The model at the hub lacks a file that the engine needs: look into its repository, and correct model.",
     ),
     (
         r"No space left on device|\[Errno 28\]|Disk quota exceeded",
@@ -62,7 +64,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"ConnectError|ConnectTimeout|ConnectionError|couldn't connect to 'http|trying to locate the files on the Hub|"
-        r"Max retries exceeded with url|LocalEntryNotFoundError|specific connection error",
+        r"Max retries exceeded with url|LocalEntryNotFoundError|specific connection error|HTTPLIB failed",
         "ModelPullFailed",
         "The engine's pod does not reach the hub: check NetworkPolicies, a proxy or HF_ENDPOINT in pod.env, and the "
         "way out of the cluster; or fill the modelCache beforehand.",
