@@ -70,7 +70,7 @@ class LlamaCpp(SpecObject):
     """Tokens of context of each slot: --ctx-size is this times parallel."""
     args: (
         Annotated[
-            list[Annotated[str, Field(max_length=4096)]],
+            list[Annotated[str, Field(max_length=2048)]],
             Field(max_length=128),
             Rule(
                 sentence="sets what the operator sets: remove it, and use llamaCpp.model, parallel, contextLength or "
