@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import cgroups, process
+from devcluster.cache import unmount_below
 from devcluster.engine import Engine, OwnEngine, lacks_capability, users_engine
 from devcluster.errors import RefusedError
 from devcluster.settings import Settings
@@ -19,8 +20,9 @@ def settings_at(cache: Path, run: Path) -> Settings:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_at(tmp_path / "cache", tmp_path / "run")
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    yield settings_at(tmp_path / "cache", tmp_path / "run")
+    unmount_below(tmp_path)  # an engine that was started against all expectations keeps its data folder mounted
 
 
 def test_our_processes_are_known_by_their_folders(settings: Settings) -> None:
