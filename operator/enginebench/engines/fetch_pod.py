@@ -84,15 +84,21 @@ def fetch_pod(
     return pod
 
 
+RUN = (
+    f"import runpy, sys; sys.path.append({PROGRAMS_FOLDER!r}); "
+    "runpy.run_module('enginebench.fetcher.hub', run_name='__main__', alter_sys=True)"
+)
+"""Not by PYTHONPATH: an image may need its own."""
+
+
 def _program(engine: Json, ours: Json) -> Json:
     programs_mount = {"name": PROGRAMS_VOLUME, "mountPath": PROGRAMS_FOLDER, "readOnly": True}
     plan_mount = [mount for mount in ours["volumeMounts"] if mount["name"] == PLAN_VOLUME]
     return {
         **engine,
         "name": ours["name"],
-        "command": ["python3", "-m", "enginebench.fetcher.hub"],
+        "command": ["python3", "-c", RUN],
         "args": [f"{loadplan.PLAN_FOLDER}/{loadplan.PLAN_FILE}"],
-        "env": [*engine["env"], {"name": "PYTHONPATH", "value": PROGRAMS_FOLDER}],
         "volumeMounts": [*engine["volumeMounts"], *plan_mount, programs_mount],
     }
 

@@ -1,4 +1,4 @@
-"""`python3 -m enginebench.fetcher.hub PLAN`: brings a model of Hugging Face into the cache that an engine reads.
+"""`enginebench.fetcher.hub PLAN`: brings a model of Hugging Face into the cache that an engine reads.
 
 Runs in the engine's image, with its variables and volumes. Speaks in frames as a load pod does, then waits to be told
 to go. What the cache holds already is not asked for: nothing goes to the internet then.
@@ -27,6 +27,7 @@ LIMIT_SECONDS, STALL_SECONDS = 7200, 180
 """The plan's defaults, which it does not spell out."""
 END_SECONDS = 5.0
 """The download gets so long to end by itself."""
+PROGRAMS = str(Path(__file__).parents[2])
 DOWNLOAD = (sys.executable, "-m", "enginebench.fetcher.download")
 
 Json = dict[str, Any]
@@ -126,7 +127,11 @@ class Fetch:
     def _download(self) -> Json:
         began, transfer = monotonic(), Transfer()
         heard: queue.Queue[Json | None] = queue.Queue()
-        with subprocess.Popen(DOWNLOAD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        paths = filter(None, (os.environ.get("PYTHONPATH"), PROGRAMS))  # the image may have its packages there
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        with subprocess.Popen(
+            DOWNLOAD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        ) as process:
             threading.Thread(target=_listen, args=(process, heard), daemon=True).start()
             try:
                 assert process.stdin is not None  # piped

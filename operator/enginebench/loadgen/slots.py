@@ -22,7 +22,7 @@ from enginebench.results.record import RequestRecord
 
 UNSAID, MOST = 4, 256
 """Slots that are looked for where none were asked for, and at most: who has more has at least so many."""
-TRIES = (16, 64, 256, 1024)
+TRIES = (16, 64, 256, 1024, 4096)
 """Output tokens. The longer the answers, the less it matters that not all requests are sent and read in one moment."""
 LONG_ENOUGH, LONG_ENOUGH_SECONDS = 8, 0.5
 """Events of an answer, and from its first to its last: one that ended before tells nothing of those that had not begun,

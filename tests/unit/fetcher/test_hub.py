@@ -15,7 +15,7 @@ import pytest
 
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, FetchPlan, LoadPlan, RequestPlan
-from enginebench.engines.fetch_pod import PROGRAMS, programs
+from enginebench.engines.fetch_pod import PROGRAMS, PROGRAMS_FOLDER, RUN, programs
 from enginebench.fetcher import hub as program
 from enginebench.fetcher.cache import UNFINISHED
 from enginebench.results.frames import Decoder
@@ -70,11 +70,11 @@ class Pod:
         )  # fmt: skip
         self._plan.write_bytes(loadplan.encode(said))
         known = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-        variables = {**known, "HF_ENDPOINT": self._url, "HF_HOME": str(self.home), "PYTHONPATH": str(self._programs)}
+        variables = {**known, "HF_ENDPOINT": self._url, "HF_HOME": str(self.home)}
         if token:
             variables["HF_TOKEN"] = token
         return subprocess.Popen(
-            [sys.executable, "-m", "enginebench.fetcher.hub", str(self._plan)],
+            [sys.executable, "-c", RUN.replace(PROGRAMS_FOLDER, str(self._programs)), str(self._plan)],
             env={**variables, "HF_HUB_DOWNLOAD_TIMEOUT": "2", **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
