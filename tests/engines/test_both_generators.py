@@ -19,7 +19,7 @@ VERSION = "0.8.1"
 USERS, TOKENS, REPEATS = 2, 256, 2
 """Long answers: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
 SPARE_CPUS = 4
-"""On fewer, GuideLLM's processes take from vLLM itself, which is then slower while they run: by 14 % on two."""
+"""On fewer, which vLLM and the load generator have to share, vLLM's own speed differs by 15 % from start to start."""
 BY_GUIDELLM = "-guidellm"
 WITHIN = 1800
 
