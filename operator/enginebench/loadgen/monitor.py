@@ -31,6 +31,8 @@ class Monitor:
         self._gaps = gaps
         self._counted = (0, 0)
         self._due = 0
+        self._late = False
+        """At the reading before."""
         self._timer: timerfd.TimerFd | None = None
         self._before = Reading(None, None, 0)
 
@@ -64,10 +66,12 @@ class Monitor:
             late = late or lag > LATE
             self._due += PERIOD
         samples, zeros = self._counts()
-        if late:
+        # What had waited as long as the timer may be read after it, in the same turn of the loop: it is counted with
+        # the next reading.
+        if late or self._late:
             self.strain.late_gaps += samples - self._counted[0]
             self.strain.late_coalesced += zeros - self._counted[1]
-        self._counted = samples, zeros
+        self._counted, self._late = (samples, zeros), late
 
     def _counts(self) -> tuple[int, int]:
         """Gaps so far, and those that are none."""
