@@ -119,8 +119,8 @@ fmt: $(VENV) ## Format the code, generate the CRD and the reference of its field
 LOCK := $(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-lock-peers: $(VENV) ## Resolve the load generators that bench-loadgen compares with anew; their versions stand in *.in
-	@for file in requirements/peers/*.in images/guidellm/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
+lock-peers: $(VENV) ## Resolve the load generators that bench-loadgen compares with, and images, anew; their versions stand in *.in
+	@for file in requirements/peers/*.in images/guidellm/*.in images/llama_cpp/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
 
 lock: $(VENV) ## Resolve the locked requirements anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """llama-server's command line, as far as it is used here, over llama.cpp's own HTTP server in the module xllamacpp."""
 
+import os
 import signal
 import sys
 import threading
@@ -49,6 +50,7 @@ def main() -> None:
         sys.exit(1)
     print(f"llama-server on {server.listening_address}", file=sys.stderr, flush=True)
     ended.wait()
+    os._exit(0)  # taking the server down in order waits for the answers under way
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ def models(ollama_there: Cluster, namespace: Namespace) -> Iterator[str]:
 ONE_CORE = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1"}}
 """The other one is left to the load generator, which would be held up by an engine that computes on all."""
 
+FIRST = {"resources": {"requests": {"cpu": "1", "memory": "128Mi"}}}
+"""The load generator's weight against the engine's, where both want the same core: as in the examples for the CPU."""
+
 
 def target(name: str, **settings: Any) -> dict[str, Any]:
     return {"name": name, "ollama": {"model": MODEL, "contextLength": 512, **settings}}
@@ -74,6 +77,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
             "resources": ONE_CORE,
             "modelCache": {"persistentVolumeClaim": {"claimName": models}},
         },
+        loadGenerator=FIRST,
     )
     status = namespace.measure(run, within=300)
     assert outcome(status) == SUCCESS, status["message"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from enginebench.workflow.reasons import INVALID
 
 SATURATED = "LoadGeneratorSaturated"
-MEASURINGS = 5
+MEASURINGS = 3
 """So often a run is applied, at most, on a machine that is too busy for it."""
 Manifest = Mapping[str, Any]
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""How the engine, or a Prometheus, is reached: its address, the token that it asks for, and whose certificate it must show."""
+"""How the engine, or a Prometheus, is reached: its address, the token that it asks for, whose certificate it must show."""
 
 import re
 import ssl
@@ -33,8 +33,8 @@ def _token(environment: Mapping[str, str], access: AccessPlan) -> str:
         raise ValueError(f"{access.said_in}.tokenSecretRef: the {origin} is empty; put the token into it")
     if not _TOKEN.fullmatch(found):
         raise ValueError(
-            f"{access.said_in}.tokenSecretRef: the {origin} holds what no bearer token may: a space, a line break, a quote, a "
-            "backslash or a character beyond ASCII; put the token alone into it"
+            f"{access.said_in}.tokenSecretRef: the {origin} holds what no bearer token may: a space, a line break, a "
+            "quote, a backslash or a character beyond ASCII; put the token alone into it"
         )
     return found
 

@@ -1,8 +1,8 @@
 """Before a load point: wait until the engine has nothing left to do, be it of the point before or of somebody else.
 
-vLLM and llama.cpp tell in their /metrics how many requests run and wait. Any other engine is asked for one token, twice: both times
-the first token must come as it does when the engine is idle, within the greater of twice that time and 20 ms more. How
-that is, is seen before the first load: the quickest of three such requests, and of all that follow.
+vLLM and llama.cpp tell in their /metrics how many requests run and wait. Any other engine is asked for one token,
+twice: both times the first token must come as it does when the engine is idle, within the greater of twice that time
+and 20 ms more. How that is, is seen before the first load: the quickest of three such requests, and of all that follow.
 """
 
 import asyncio

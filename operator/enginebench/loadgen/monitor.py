@@ -23,7 +23,7 @@ class Monitor:
     """Between `start` and `stop`: the lag of the loop, the processor time taken, and what was withheld.
 
     `gaps` are those between content events: two events in one read have the same time, and none between them. They are
-    counted at each reading of the timer.
+    counted at each reading of the timer, and once more at the end of the loop's turn where that was late.
     """
 
     def __init__(self, gaps: Gaps) -> None:
@@ -31,8 +31,6 @@ class Monitor:
         self._gaps = gaps
         self._counted = (0, 0)
         self._due = 0
-        self._late = False
-        """At the reading before."""
         self._timer: timerfd.TimerFd | None = None
         self._before = Reading(None, None, 0)
 
@@ -65,13 +63,21 @@ class Monitor:
             self.strain.lag.record(lag)
             late = late or lag > LATE
             self._due += PERIOD
+        self._book(late=late)
+        if late:  # what had waited as long as the timer may be read after it, in the same turn of the loop
+            asyncio.get_running_loop().call_soon(self._read_after)
+
+    def _read_after(self) -> None:
+        if self._timer is not None:
+            self._book(late=True)
+
+    def _book(self, *, late: bool) -> None:
+        """What was noted since the last time."""
         samples, zeros = self._counts()
-        # What had waited as long as the timer may be read after it, in the same turn of the loop: it is counted with
-        # the next reading.
-        if late or self._late:
+        if late:
             self.strain.late_gaps += samples - self._counted[0]
             self.strain.late_coalesced += zeros - self._counted[1]
-        self._counted, self._late = (samples, zeros), late
+        self._counted = samples, zeros
 
     def _counts(self) -> tuple[int, int]:
         """Gaps so far, and those that are none."""

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, settings
 
 from enginebench.loadgen import verify
 from tests.unit.loadgen.tls import Authority
-
-# Property tests are judged by what they find, not by how busy the machine is.
-settings.register_profile("any-machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any-machine")
 
 
 def pytest_asyncio_loop_factories(

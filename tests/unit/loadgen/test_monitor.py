@@ -1,6 +1,7 @@
 """The load generator's eye on itself: what an event would have waited, and what was read together for that."""
 
 import asyncio
+import socket
 import time
 
 from enginebench.loadgen.gaps import Gaps
@@ -36,6 +37,30 @@ async def test_events_read_together_are_laid_to_us_only_while_we_were_late() -> 
         gaps.note(gap)
     await asyncio.sleep(0.01)
     assert (monitor.strain.late_gaps, monitor.strain.late_coalesced) == (3, 2)
+    monitor.stop()
+
+
+async def test_events_that_are_read_after_the_timer_in_the_same_turn_are_late_too() -> None:
+    """The kernel hands out first what was ready first."""
+    loop, gaps, read = asyncio.get_running_loop(), Gaps(), asyncio.Event()
+    ours, theirs = socket.socketpair()
+
+    def on_events() -> None:
+        loop.remove_reader(ours)
+        for gap in (0, 0, 7):
+            gaps.note(gap)
+        read.set()
+
+    gaps.open()
+    monitor = Monitor(gaps)
+    monitor.start()
+    loop.add_reader(ours, on_events)
+    with ours, theirs:
+        time.sleep(0.02)  # noqa: ASYNC251  # the loop is held up on purpose
+        theirs.send(b"x")
+        await read.wait()
+        await asyncio.sleep(0.03)
+        assert (monitor.strain.late_gaps, monitor.strain.late_coalesced) == (3, 2)
     monitor.stop()
 
 

@@ -59,7 +59,7 @@ def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) ->
             time.sleep(0.04)
 
     with pods.engine() as (_, url):
-        report = pods.measured(four_users(url, tokens=100), tmp_path, disturb=stutter)
+        report = pods.measured(four_users(url, tokens=400), tmp_path, disturb=stutter)
     verdict, together = judge_point(report), report.evidence.coalesced_by_lag
     assert together > 0.2
     assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
