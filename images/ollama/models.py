@@ -18,9 +18,12 @@ from devcluster.cache import Cache, digest, lock, source_digest
 from images.docker import BuildError, say
 from images.ollama import variants
 from images.ollama.binary import cache_root, ensure_ollama_binary, file_digest
-from images.tiny import folder, gguf_file
+from images.tiny import folder, gguf_file, weights
 
 NAME = "tiny"
+DEEP = "tiny-deep"
+"""For Ollama alone: with LAYERS instead of two it takes some milliseconds a token, as real models do."""
+LAYERS = 24
 THREADS = 1
 """So small a model gains nothing from more, and threads that wait for one another on a busy machine are slow."""
 START_SECONDS = 30
@@ -31,26 +34,20 @@ class TinyModel:
     folder: Path
     """To be OLLAMA_MODELS; vLLM's model is the folder of the model's name in it."""
     name: str
-    """What a request asks Ollama for."""
+    """What a request asks Ollama for; DEEP is beside it."""
 
 
 def ensure_tiny_model() -> TinyModel:
     """The folder, with its variants; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
     binary = ensure_ollama_binary()
     sources = (source_digest(Path(folder.__file__).parent), file_digest(Path(variants.__file__)))
-    key = digest(file_digest(binary), *sources, str(THREADS), NAME)
+    key = digest(file_digest(binary), *sources, str(THREADS), str(LAYERS), NAME)
 
     def make(draft: Path) -> None:
         say("Making the tiny model")
-        with tempfile.TemporaryDirectory() as scratch:
-            weights = Path(scratch) / "tiny.gguf"
-            gguf_file.write(weights)
-            modelfile = Path(scratch) / "Modelfile"
-            modelfile.write_text(
-                f'FROM {weights}\nTEMPLATE """{folder.OLLAMA_TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n'
-            )
-            with serving(binary, models=draft) as url:
-                _create(binary, url, modelfile)
+        with serving(binary, models=draft) as url:
+            _create(binary, url, NAME, weights.LAYERS)
+            _create(binary, url, DEEP, LAYERS)
         folder.write(draft / NAME)
         variants.add(draft, NAME)
 
@@ -58,12 +55,19 @@ def ensure_tiny_model() -> TinyModel:
         return TinyModel(Cache(cache_root()).ensure("tiny-model", key, make), NAME)
 
 
-def _create(binary: Path, url: str, modelfile: Path) -> None:
-    command = [str(binary), "create", NAME, "--file", str(modelfile)]
-    environment = {"OLLAMA_HOST": url, "HOME": str(modelfile.parent), "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def _create(binary: Path, url: str, name: str, layers: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        model = Path(scratch) / "model.gguf"
+        gguf_file.write(model, layers=layers)
+        modelfile = Path(scratch) / "Modelfile"
+        modelfile.write_text(
+            f'FROM {model}\nTEMPLATE """{folder.OLLAMA_TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n'
+        )
+        command = [str(binary), "create", name, "--file", str(modelfile)]
+        environment = {"OLLAMA_HOST": url, "HOME": scratch, "PATH": os.environ["PATH"]}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BuildError(f"`ollama create {NAME}` failed:\n{done.stderr[-4000:]}")
+        raise BuildError(f"`ollama create {name}` failed:\n{done.stderr[-4000:]}")
 
 
 @contextmanager

@@ -41,14 +41,14 @@ def rotary_order(tensor: np.ndarray, heads: int) -> np.ndarray:
     return tensor.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
-def write(path: Path, seed: int = 0) -> None:
-    """The same bytes for the same seed."""
+def write(path: Path, seed: int = 0, layers: int = weights.LAYERS) -> None:
+    """The same bytes for the same seed and depth."""
     tokens = words.vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random Llama")
     writer.add_context_length(weights.CONTEXT_LENGTH)
     writer.add_embedding_length(weights.HIDDEN)
-    writer.add_block_count(weights.LAYERS)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(weights.FEED_FORWARD)
     writer.add_head_count(weights.HEADS)
     writer.add_head_count_kv(weights.KV_HEADS)
@@ -71,7 +71,7 @@ def write(path: Path, seed: int = 0) -> None:
     writer.add_add_bos_token(False)
     writer.add_chat_template(folder.CHAT_TEMPLATE)  # for llama.cpp; Ollama has its own
     heads = {"q_proj": weights.HEADS, "k_proj": weights.KV_HEADS}
-    for name, tensor in weights.tensors(seed).items():
+    for name, tensor in weights.tensors(seed, layers).items():
         turned = next((count for part, count in heads.items() if part in name), None)
         data = rotary_order(tensor, turned) if turned else tensor
         # llama.cpp keeps norms in 32 bits.

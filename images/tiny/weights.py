@@ -35,7 +35,7 @@ def output_weights(embeddings: np.ndarray) -> np.ndarray:
     return rows
 
 
-def tensors(seed: int = 0) -> dict[str, np.ndarray]:
+def tensors(seed: int = 0, layers: int = LAYERS) -> dict[str, np.ndarray]:
     """All of them, in 16 bits, each with its shape (outputs, inputs); the same for the same seed."""
     random = np.random.default_rng(seed)
 
@@ -45,7 +45,7 @@ def tensors(seed: int = 0) -> dict[str, np.ndarray]:
     ones = np.ones(HIDDEN, np.float16)
     embeddings = random.standard_normal((len(vocabulary()), HIDDEN))
     found = {EMBEDDINGS: embeddings.astype(np.float16)}
-    for layer in range(LAYERS):
+    for layer in range(layers):
         block = f"model.layers.{layer}"
         found |= {
             f"{block}.input_layernorm.weight": ones,

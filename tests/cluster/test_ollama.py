@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from images.ollama.build import NODE_FOLDER
+from images.ollama.models import DEEP
 from images.ollama.variants import ONE_SLOT, SHORT, SHORT_CONTEXT
 from tests.cluster.conftest import ROOT, check_nothing_left, create_namespace, make
 from tests.support import ollama_registry
@@ -63,10 +64,10 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
     levels = [1, 4]
     run = benchmark(
         "run",
-        target("one", numParallel=1),
-        target("four", numParallel=4),
+        target("one", model=DEEP, numParallel=1),
+        target("four", model=DEEP, numParallel=4),
         levels=levels,
-        seconds=4,
+        seconds=6,
         workload={
             "dataset": {"synthetic": {"rows": 100, "promptTokens": 16, "outputTokens": 64}},
             "request": {"api": "OllamaGenerate", "maxOutputTokens": 64},
@@ -88,7 +89,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
         assert engines[name]["effective"]["contextLength"] == 512
         assert engines[name]["effective"]["requestsAtOnce"] == slots
         assert f"--parallel {slots}" in engines[name]["arguments"]
-        assert engines[name]["servedModel"].startswith(MODEL)
+        assert engines[name]["servedModel"].startswith(DEEP)
         assert engines[name]["modelDigest"]
     points = {(p["target"], p["load"]["concurrency"]): p for p in status["points"]}
     for point in points.values():
@@ -104,7 +105,7 @@ def test_one_slot_against_four(namespace: Namespace, models: str) -> None:
 
 def test_what_is_not_set_is_left_to_ollama_and_reported(namespace: Namespace, models: str) -> None:
     cache = {"modelCache": {"persistentVolumeClaim": {"claimName": models}}, "gpu": {"count": 0}, "resources": ONE_CORE}
-    plain = {"name": "plain", "ollama": {"model": MODEL}, "pod": cache}
+    plain = {"name": "plain", "ollama": {"model": DEEP}, "pod": cache}
     workload = {"request": {"api": "OllamaChat", "maxOutputTokens": 16}, "warmup": {"maxSeconds": 20}}
 
     def watched(name: str) -> dict[str, Any]:
