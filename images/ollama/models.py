@@ -60,9 +60,7 @@ def _create(binary: Path, url: str, name: str, layers: int) -> None:
         model = Path(scratch) / "model.gguf"
         gguf_file.write(model, layers=layers)
         modelfile = Path(scratch) / "Modelfile"
-        modelfile.write_text(
-            f'FROM {model}\nTEMPLATE """{folder.OLLAMA_TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n'
-        )
+        modelfile.write_text(f'FROM {model}\nTEMPLATE """{folder.OLLAMA_TEMPLATE}"""\nPARAMETER num_thread {THREADS}\n')
         command = [str(binary), "create", name, "--file", str(modelfile)]
         environment = {"OLLAMA_HOST": url, "HOME": scratch, "PATH": os.environ["PATH"]}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
