@@ -76,6 +76,8 @@ def test_three_load_generators_side_by_side(both_versions: Cluster, namespace: N
     for point in (new, old):
         if point["validity"] != "Invalid":
             assert f"{point['target']} (SIMULATED) (by GuideLLM {point['generatorVersion']}) peaks at" in text
+    for point in (own, new, old):
+        assert 0 < point["engine"]["runningMax"] <= 2, "by the engine's own metrics, whoever loads it"
     for point in (new, old):
         assert point["requests"]["succeeded"] > 10, point
         if point["validity"] == "Invalid":  # a busy machine: the point must say so, and says nothing of the engine

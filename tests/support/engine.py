@@ -72,6 +72,8 @@ class Engine:
     present: bool = True
     """Ollama: the model is on the disk."""
     metrics: bool = True
+    counters: Callable[[], str] = str
+    """More of /metrics."""
     started_at: float = 1000.0
     idle_close: float | None = None
     """A connection that was idle for so long is closed."""
@@ -149,7 +151,8 @@ def _plain(engine: Engine, path: str, asked: dict[str, Any]) -> tuple[int, bytes
         engine.models_refused -= 1
         return 503, b'{"error":"starting"}'
     if path == "/metrics" and engine.metrics:
-        return 200, f"# TYPE x gauge\nprocess_start_time_seconds {engine.started_at}\n".encode()
+        started = f"# TYPE x gauge\nprocess_start_time_seconds {engine.started_at}\n"
+        return 200, (started + engine.counters()).encode()
     if path == "/api/pull":
         engine.present = engine.present or any(line.get("status") == "success" for line in engine.pull)
         assert asked["model"]

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic_ns, time
@@ -26,7 +26,6 @@ from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.scraper import HAS_NONE, Scraper
 from enginebench.loadgen.shard import WHOLE, Shard
-from enginebench.results.gpu_state import GpuSeries
 from enginebench.results.messages import PointReport
 from enginebench.results.seen import Seen
 from enginebench.results.shares import NoCommonWindowError
@@ -156,9 +155,6 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
             return None  # as if the window had never opened
         raise
     opened_at = time() - (monotonic_ns() - seen.window.open) / 1e9
-    gpus: Sequence[GpuSeries] | str | None = None
-    if plan.prometheus is not None:
-        gpus = await gpu_series(plan, opened_at, opened_at + seen.window.seconds)
     course = Course(
         started_at=started_at,
         ended_at=ended_at,
@@ -173,7 +169,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         prompts_repeated=load.prompts_repeated,
         request=site.bodies.described,
         scraped=scraped,
-        gpus=gpus,
+        gpus=await gpu_series(plan, opened_at, opened_at + seen.window.seconds),
         opened_at=opened_at,
     )
     return await asyncio.to_thread(_report, plan, point, seen, course)

@@ -39,12 +39,13 @@ class _Answer(msgspec.Struct):
     error: str = ""
 
 
-async def gpu_series(plan: LoadPlan, begin: float, end: float) -> list[GpuSeries] | str:
-    """The samples between two moments, Unix seconds, of the GPUs of the plan's engine pod; or why there are none."""
+async def gpu_series(plan: LoadPlan, begin: float, end: float) -> list[GpuSeries] | str | None:
+    """The samples between two moments, Unix seconds, of the GPUs of the plan's engine pod; or why there are none. None
+    where the plan names no Prometheus."""
+    if plan.prometheus is None:
+        return None
     if not plan.engine_pod:
         return "the engine is not ours: its pod is not known"
-    if plan.prometheus is None:
-        return "nobody is named who knows"
     try:
         address = reached(plan.prometheus.url, plan.prometheus.access, os.environ)
     except ValueError as error:

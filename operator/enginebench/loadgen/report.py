@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 import msgspec
 
@@ -10,6 +11,7 @@ from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
 from enginebench.results import engine_metrics, figures, gpu_state, series
 from enginebench.results.backlog import in_flight_growth
+from enginebench.results.bootstrap import Draw, within_point
 from enginebench.results.engine_metrics import Scraped
 from enginebench.results.frames import Encoder
 from enginebench.results.gpu_state import GpuSeries
@@ -79,6 +81,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         "tpot": figures.histogram_of(tpot),
         "interEventGap": seen.gaps,
     }
+    span = series.seconds(records, seen.ticks, window, counted)
     report = PointReport(
         index=point.index,
         repeat=point.repeat,
@@ -105,13 +108,23 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         prompt_tokens_mean=figures.mean_of(r.prompt_tokens for r in tracked),
         prompt_tokens_max=max((r.prompt_tokens for r in tracked if r.prompt_tokens is not None), default=None),
         output_tokens_mean=figures.mean_of(counted.of(r) for r in tracked if r.outcome == "succeeded"),
+        within_point=within_point(tracked, span, window, counted, _draw_for(point)),
         evidence=_evidence(point, seen, course, tracked, counted),
         engine_metrics=engine_metrics.summary(course.scraped, seen) if course.scraped is not None else None,
         generator_version=__version__,
     )
-    span = series.seconds(records, seen.ticks, window, counted)
     report = _with_engine_series(most_bytes, _within(most_bytes, report, distributions, span), seen, course.scraped)
     return _with_gpus(most_bytes, report, course)
+
+
+def _draw_for(point: PointPlan) -> Draw:
+    """The same requests have the same intervals."""
+    random = Random(point.index)  # noqa: S311  # nothing secret hangs on it
+
+    def draw(places: range, count: int) -> Sequence[int]:
+        return random.choices(places, k=count)
+
+    return draw
 
 
 def _delivery(seen: Seen, tracked: Sequence[RequestRecord]) -> Delivery:

@@ -26,6 +26,7 @@ OPEN, CLOSE = b"o", b"c"
 PAGE_SECONDS = 4.0
 """An engine that takes longer for its page is not waited for."""
 HAND_OVER_SECONDS = 10.0
+SCRAPES_BLINDLY = 10
 _LENGTH = 4
 HAS_NONE = Scraped(unobserved="Ollama has no metrics of its own")
 
@@ -69,6 +70,13 @@ def has_metrics(plan: LoadPlan) -> bool:
     return plan.task == "load" and plan.dialect != "ollama"
 
 
+def pace_of(plan: LoadPlan) -> int:
+    """Seconds between two scrapes. Where GuideLLM's window lies is known afterwards: they are to be near its ends."""
+    if plan.guidellm is None or plan.duration_seconds is None:
+        return STEP_SECONDS
+    return max(1, min(STEP_SECONDS, plan.duration_seconds // SCRAPES_BLINDLY))
+
+
 async def scraper_of(sockets: Sequence[socket.socket]) -> Scraper | None:
     """By the leader's end of the socket to the process, if there is one."""
     return Scraper(*await asyncio.open_unix_connection(sock=sockets[0])) if sockets else None
@@ -87,7 +95,7 @@ async def serve(plan: LoadPlan, own: socket.socket, complain: Callable[[str], No
             if window is not None:
                 window.stop()
             if order == OPEN:
-                window = _Window(address)
+                window = _Window(address, pace_of(plan))
             elif window is not None:
                 data = msgspec.msgpack.encode(await window.closed())
                 writer.write(len(data).to_bytes(_LENGTH, "big") + data)
@@ -102,8 +110,9 @@ async def serve(plan: LoadPlan, own: socket.socket, complain: Callable[[str], No
 class _Window:
     """The scrapes of one window, at a fixed pace from its opening on."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, pace: int) -> None:
         self._address = address
+        self._pace = pace
         self._names: dict[str, str] = {}
         self._scrapes: list[Scrape] = []
         self._failed = 0
@@ -117,14 +126,15 @@ class _Window:
         """After one more scrape."""
         self.stop()
         await self._scrape()
-        return Scraped(self._names, tuple(self._scrapes), self._failed, "" if self._scrapes else self._why)
+        why = "" if self._scrapes else self._why
+        return Scraped(self._names, tuple(self._scrapes), self._failed, why, self._pace)
 
     async def _go_on(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             await self._scrape()
-            due += STEP_SECONDS
+            due += self._pace
             await asyncio.sleep(due - loop.time())
 
     async def _scrape(self) -> None:

@@ -31,7 +31,7 @@ class Scrape(msgspec.Struct, frozen=True, array_like=True):
     """What the engine told at one moment."""
 
     at: int
-    """Monotonic nanoseconds: halfway between question and answer."""
+    """Nanoseconds by the clock of the point's window: halfway between question and answer."""
     values: dict[str, float]
     """By our names."""
 
@@ -45,6 +45,12 @@ class Scraped(msgspec.Struct, frozen=True, array_like=True):
     failed: int = 0
     unobserved: str = ""
     """Why nothing was."""
+    step_seconds: int = STEP_SECONDS
+
+    def later(self, nanoseconds: int) -> "Scraped":
+        """By a clock that is so far ahead of the monotonic one."""
+        moved = tuple(Scrape(scrape.at + nanoseconds, scrape.values) for scrape in self.scrapes)
+        return msgspec.structs.replace(self, scrapes=moved)
 
 
 class EngineSeries(Formatted, frozen=True, kw_only=True):
@@ -98,7 +104,7 @@ def summary(scraped: Scraped, seen: Seen) -> EngineMetrics:
         own_ttft_mean=sum(own_ttfts) / len(own_ttfts) / 1e6 if own_ttfts else None,
         itl_count=itl_count,
         itl_mean=itl_mean,
-        own_gap_count=round(own_gaps) if grown else None,
+        own_gap_count=round(own_gaps) if grown and any(tick.gaps for tick in seen.ticks) else None,
         own_gap_mean=own_gap_sum / own_gaps / 1e6 if own_gaps >= 1 else None,
     )
 
@@ -156,10 +162,10 @@ def fit(scraped: Scraped, seen: Seen, fits: Callable[[bytes], bool]) -> bytes:
     scrapes = _within(scraped.scrapes, seen)
     if len(scrapes) < 2:  # noqa: PLR2004  # a step has two ends
         return b""
-    return finest(lambda every: _series(scrapes, every), len(scrapes) - 1, fits)
+    return finest(lambda every: _series(scrapes, every, scraped.step_seconds), len(scrapes) - 1, fits)
 
 
-def _series(scrapes: Sequence[Scrape], every: int) -> EngineSeries:
+def _series(scrapes: Sequence[Scrape], every: int, step: int) -> EngineSeries:
     kept = [*scrapes[:-1:every], scrapes[-1]]
     columns: dict[str, list[float | None]] = {name: [] for name in (*GAUGES, *COUNTERS, *HISTOGRAMS)}
     for before, after in pairwise(kept):
@@ -172,7 +178,7 @@ def _series(scrapes: Sequence[Scrape], every: int) -> EngineSeries:
             columns[name].append(_mean(grown, name)[1])
     told = {name: [_short(v) for v in values] for name, values in columns.items() if any(v is not None for v in values)}
     ends = [round((scrape.at - scrapes[0].at) / SECOND, 3) for scrape in kept[1:]]
-    return EngineSeries(step_seconds=STEP_SECONDS * every, seconds=ends, columns=told)
+    return EngineSeries(step_seconds=step * every, seconds=ends, columns=told)
 
 
 def _short(value: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """The mean of a figure over repeats, with its interval.
 
 Repeats are independent, each with its own share of what an engine's start and the time of day do; the requests of
-one point are not, so no interval is made from them.
+one point are not: what can be said within one, `results.bootstrap` says.
 """
 
 import math

@@ -300,6 +300,29 @@ class GuideLlmReport(Wire, frozen=True, kw_only=True):
     itl_mean: float | None = None
 
 
+class Span(Wire, frozen=True, kw_only=True):
+    """The ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+class WithinPoint(Wire, frozen=True, kw_only=True):
+    """How far figures spread within this one window, by a moving-block bootstrap: `results.bootstrap`. It says nothing
+    of another start of the engine. Absent where there are too few blocks, or requests were censored."""
+
+    method: str = "MovingBlockBootstrap"
+    resamples: int
+    block_seconds: int
+    """Length of a block of seconds; one of requests has as many as start in it."""
+    output_tokens_per_second: Span | None = None
+    ttft_p50: Span | None = None
+    """Milliseconds, as all that follow."""
+    ttft_p99: Span | None = None
+    itl_p50: Span | None = None
+    itl_p99: Span | None = None
+
+
 class RequestBody(Wire, frozen=True, kw_only=True):
     """What every request of a target asks for, its prompt left out: only with the same are two runs the same work."""
 
@@ -343,6 +366,7 @@ class PointReport(Wire, frozen=True, kw_only=True):
     prompt_tokens_mean: float | None = None
     prompt_tokens_max: int | None = None
     output_tokens_mean: float | None = None
+    within_point: WithinPoint | None = None
     evidence: Evidence
     engine_metrics: EngineMetrics | None = None
     engine_series: bytes = b""

@@ -77,7 +77,7 @@ def said(status: int, document: Any) -> Ask:
 async def test_the_gpus_of_the_engines_pod(label: str) -> None:
     async with prometheus(of_pod(label)) as url:
         found = await gpu_series(plan(prometheus=PrometheusPlan(url=url), engine_pod=POD), 1000.0, 1010.0)
-    assert not isinstance(found, str)
+    assert isinstance(found, list)
     assert {series.name: series.samples[0] for series in found} == {n: (1001, value) for n, value in METRICS.items()}
     assert {len(series.samples) for series in found} == {10}
     assert {series.gpu for series in found} == {"GPU-1  0 gpu-1"}

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic_ns, time, time_ns
 
 import msgspec
 
@@ -26,7 +26,9 @@ from enginebench.loadgen.guidellm.v0_2 import V02
 from enginebench.loadgen.guidellm.v0_8 import V08
 from enginebench.loadgen.keep import Kept, keep
 from enginebench.loadgen.point import MIN_DRAIN_SECONDS, Site, burst_users, first_of, load_of, wait_for
+from enginebench.loadgen.prometheus import gpu_series
 from enginebench.loadgen.report import Course, point_report
+from enginebench.loadgen.scraper import HAS_NONE
 from enginebench.results.messages import GuideLlmReport, PointReport
 from enginebench.results.record import Window
 
@@ -99,15 +101,20 @@ class GuideLlm:
         job, lines = await asyncio.to_thread(self._prepare, site, point, warmed)
         try:
             site.say("Loading", "")
+            if site.scraper is not None:
+                site.scraper.open_window()
             ended = await self._run(site, job)
             if ended is None:
                 return None
+            if site.scraper is not None:
+                site.scraper.close_window()
             report = await asyncio.to_thread(self._read, job, ended)
             kept_at = time()
         finally:
             await asyncio.to_thread(shutil.rmtree, job.report.parent, ignore_errors=True)
         window = _window(report, warmed, plan)
         scheduled = point.request_rate is not None
+        scraped = await site.scraper.scraped() if site.scraper is not None else HAS_NONE
         seen = records.seen(report.requests, window, ended.ticks, scheduled=scheduled)
         course = Course(
             started_at=started_at,
@@ -119,9 +126,13 @@ class GuideLlm:
             engine_busy_with=busy_with,
             prompts_repeated=_repeated(site, point, report, window, lines),
             request=described(self._adapter.body(job)),
+            scraped=scraped.later(time_ns() - monotonic_ns()),
+            gpus=await gpu_series(plan, window.open / 1e9, window.close / 1e9),
+            opened_at=window.open / 1e9,
         )
         kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()
-        made = point_report(point, seen, course, most_bytes=plan.point_bytes - len(kept.file) - len(kept.error))
+        most_bytes = plan.point_bytes - len(kept.file) - len(kept.error)
+        made = await asyncio.to_thread(point_report, point, seen, course, most_bytes=most_bytes)
         own = report.own
         return msgspec.structs.replace(
             made,

@@ -4,8 +4,12 @@ What GuideLLM itself does with an engine is tested with the real one (`test_real
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,6 +18,8 @@ from enginebench.api.loadplan import DatasetPlan, GuideLlmPlan, LoadPlan, PointP
 from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.guidellm import point as course
 from enginebench.loadgen.guidellm.point import GuideLlm
+from enginebench.loadgen.scraper import Scraper, scraper_of, serve
+from enginebench.results import engine_metrics
 from enginebench.results.messages import PointReport
 from tests.support.engine import Engine, serving
 from tests.unit.loadgen.guidellm.agents import agent_with
@@ -49,11 +55,18 @@ def asked(**changes: Any) -> Callable[[str], LoadPlan]:
 
 
 async def measured(
-    folder: Path, program: str, made: Callable[[str], LoadPlan] | None = None, interrupt_after: float | None = None
+    folder: Path,
+    program: str,
+    made: Callable[[str], LoadPlan] | None = None,
+    interrupt_after: float | None = None,
+    engine: Engine | None = None,
 ) -> PointReport | None:
-    async with serving(Engine()) as engine, agent_with(folder, program):
-        of = (made or asked())(engine.url)
+    """`engine`: one that is asked for its metrics meanwhile."""
+    async with serving(engine or Engine()) as at, agent_with(folder, program), AsyncExitStack() as more:
+        of = (made or asked())(at.url)
         site = await site_of(of)
+        if engine is not None:
+            site = replace(site, scraper=await more.enter_async_context(scraping(of)))
         guidellm = GuideLlm(of, folder)
         await guidellm.ready(of.points)
         if interrupt_after is not None:
@@ -82,6 +95,45 @@ async def test_the_window_of_a_report_becomes_a_point(tmp_path: Path) -> None:
     assert report.guidellm.requests_per_second == pytest.approx(100, rel=0.15)
     assert report.guidellm_report is not None
     assert not (tmp_path / "point-0").exists(), "its files are gone"
+
+
+@asynccontextmanager
+async def scraping(of: LoadPlan) -> AsyncIterator[Scraper]:
+    """In the load pod it is a process."""
+    ours, its = socket.socketpair()
+    work = asyncio.create_task(serve(of, its, print))
+    scraper = await scraper_of([ours])
+    assert scraper is not None
+    yield scraper
+    await scraper.end()
+    await work
+
+
+async def test_the_engine_s_own_metrics_are_of_the_window(tmp_path: Path) -> None:
+    """It is asked from before GuideLLM's first request until after its last; what counts is what lies in the window."""
+    began, asked_at = monotonic(), []
+
+    def counters() -> str:
+        asked_at.append(monotonic() - began)
+        return f"vllm:num_requests_running 3\nvllm:generation_tokens_total {1000 * asked_at[-1]}\n"
+
+    whole = REPORT.replace("min(seconds, 1.0)", "seconds")
+    report = await measured(tmp_path, whole, asked(duration_seconds=3), engine=Engine(counters=counters))
+    assert report is not None
+    found = report.engine_metrics
+    assert found is not None
+    assert found.unobserved == ""
+    assert 3 <= found.scrapes < len(asked_at), "one a second, of a window of three; more before and after"
+    assert 2 <= found.seconds <= 3.05
+    assert found.running_max == 3
+    assert found.generation_tokens == pytest.approx(1000 * found.seconds, rel=0.02)
+    assert (found.own_gap_count, found.own_gap_mean) == (None, None), "GuideLLM does not tell them"
+    series = engine_metrics.decode(report.engine_series)
+    assert series.step_seconds == 1
+    assert report.within_point is not None
+    assert report.within_point.ttft_p50 is not None
+    assert report.within_point.ttft_p50.low == pytest.approx(20, abs=0.01)
+    assert series.columns["running"] == [3.0] * (found.scrapes - 1)
 
 
 async def test_a_salt_opens_every_prompt_of_its_file(tmp_path: Path) -> None:
