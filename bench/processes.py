@@ -20,7 +20,8 @@ from bench.loadgen.ours import environment, plan
 from bench.loadgen.rows import ideal
 from enginebench.api import loadplan
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import Censored, End, Failure, PointReport
+from enginebench.results.messages import End, Failure
+from enginebench.results.point_report import Censored, PointReport
 
 HEAD = "streams  processes  tokens/s   of the ideal  TTFT P99, ms (truth)  ITL P99, ms (truth)  CPU s/1k tokens  cores"
 

@@ -35,7 +35,8 @@ from enginebench.api.loadplan import (
     SyntheticRows,
 )
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import Censored, End, Failure, PointReport
+from enginebench.results.messages import End, Failure
+from enginebench.results.point_report import Censored, PointReport
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), loadplan.TOKEN_VARIABLE: "sk-bench"}

@@ -11,7 +11,8 @@ from bench.loadgen.tool import Sign, Task
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import Censored, End, Failure, PointReport, Progress
+from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.point_report import Censored, PointReport
 
 OPERATOR = Path(enginebench.__file__).resolve().parent.parent
 ROWS = 500

@@ -25,7 +25,8 @@ from bench.loadgen.tree import Tree
 from bench.reference import MODEL, Reference, Truth
 from devcluster.errors import DevclusterError
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import End, Failure, PointReport, Progress
+from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.point_report import PointReport
 
 MINUTE = 60
 GROWTH = 0.05

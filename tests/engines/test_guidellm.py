@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
-from enginebench.results.messages import Figure, PointReport
+from enginebench.results.point_report import Figure, PointReport
 from enginebench.workflow.verdicts import judge_point
 from images.ollama.binary import ensure_ollama_binary
 from images.ollama.models import ensure_tiny_model, serving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enginebench.api.loadplan import DatasetPlan, PointPlan, RequestPlan
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.comparisons import comparisons, verdict
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import ReceivedPoint, StoredPoint

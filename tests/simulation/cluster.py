@@ -10,7 +10,7 @@ from typing import Any
 from enginebench.api import loadplan
 from enginebench.cluster import labels
 from enginebench.cluster.api import ApiError, Unavailable
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from tests.simulation.apiserver import RUN_STATUS_AT_FIRST, VirtualCluster
 from tests.simulation.controllers import INDEX, GarbageCollector, JobController
 from tests.simulation.eventlog import EventLog

@@ -10,15 +10,8 @@ from datetime import datetime
 from enum import IntEnum
 
 from enginebench.results.frames import Decoder, is_frame
-from enginebench.results.messages import (
-    DatasetReport,
-    End,
-    EngineReport,
-    Failure,
-    ModelReport,
-    PointReport,
-    Progress,
-)
+from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, ModelReport, Progress
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.observed import Heard, ReceivedPoint
 
 LAST_LINES = 20

@@ -11,7 +11,7 @@ import msgspec
 from enginebench.cluster import labels
 from enginebench.cluster.api import Obj
 from enginebench.results import messages
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.observed import ReceivedPoint
 
 KEY = "point.json.gz"

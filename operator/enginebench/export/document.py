@@ -12,7 +12,7 @@ from enginebench.export.run import Point, Run
 from enginebench.results import engine_metrics, series
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 
 FORMAT = "enginebench.dev/export/v1"
 """Named in the document; another layout gets another name."""

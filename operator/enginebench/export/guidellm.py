@@ -15,7 +15,7 @@ import msgspec
 from enginebench import __version__
 from enginebench.export.run import Point, Run
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 
 SCHEMA_VERSION = 2
 LEFT_OUT = frozenset({"Invalid", "Skipped", "Superseded"})

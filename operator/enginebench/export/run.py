@@ -7,7 +7,7 @@ from typing import Any
 from enginebench.cluster import labels
 from enginebench.cluster.api import KubeApi, Obj
 from enginebench.cluster.payload import unpacked
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.names import data_selector
 
 Key = tuple[str, int, int]

@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 
 from enginebench.export.run import Point, Run
-from enginebench.results.messages import Censored, Figure, PointReport
+from enginebench.results.point_report import Censored, Figure, PointReport
 
 Value = str | int | float | bool | None
 FIRST = ("run", "namespace", "run_uid", "target", "attempt", "index", "repeat", "validity", "reasons", "message")

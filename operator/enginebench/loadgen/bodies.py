@@ -12,7 +12,7 @@ from enginebench.loadgen.address import Address
 from enginebench.loadgen.routes import ROUTES, JsonObject, Route
 from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.loadgen.words import words
-from enginebench.results.messages import RequestBody
+from enginebench.results.point_report import RequestBody
 
 SALT_DIGITS = 18
 """Fixed length, and digits only, so that it takes as many tokens in every prompt (6 in Llama 3's tokenizer)."""

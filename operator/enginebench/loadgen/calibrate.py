@@ -26,7 +26,7 @@ from enginebench.loadgen.crew import gathered
 from enginebench.loadgen.point import Site, measure
 from enginebench.loadgen.processes import Processes
 from enginebench.loadgen.verify import asked, resolved
-from enginebench.results.messages import Figure, PointReport
+from enginebench.results.point_report import Figure, PointReport
 
 TOKENS = 64
 """Of each answer."""

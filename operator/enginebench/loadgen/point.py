@@ -26,7 +26,7 @@ from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.scraper import HAS_NONE, Scraper
 from enginebench.loadgen.shard import WHOLE, Shard
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.results.seen import Seen
 from enginebench.results.shares import NoCommonWindowError
 

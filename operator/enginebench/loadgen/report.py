@@ -18,7 +18,7 @@ from enginebench.results.gpu_state import GpuSeries
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Delivery, Evidence, GpuState, PointReport, RequestBody, RequestCounts
+from enginebench.results.point_report import Delivery, Evidence, GpuState, PointReport, RequestBody, RequestCounts
 from enginebench.results.prompts import short_prompts
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen

@@ -18,7 +18,7 @@ import msgspec
 
 from enginebench.results import figures
 from enginebench.results.figures import Tokens, Weighted
-from enginebench.results.messages import Span, WithinPoint
+from enginebench.results.point_report import Span, WithinPoint
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.series import Second
 
@@ -31,8 +31,7 @@ MOST_REQUESTS = 20_000
 """So that no more than a second or two goes into it; the intervals of more requests are narrow."""
 ANSWERS = 2
 """So many answers' time is a block long: the users of a closed loop come round in it."""
-SAMPLES_FOR = {50: 30, 99: 300}
-"""As `workflow.reasons` has them for the figures themselves."""
+PERCENTS = (50, 99)
 
 
 def within_point(
@@ -65,7 +64,7 @@ def within_point(
 
 def _percentiles(draw: Draw, name: str, values: Sequence[Weighted], block: int) -> dict[str, Span]:
     """Milliseconds, of those percentiles that there are enough values for."""
-    percents = [percent for percent, enough in SAMPLES_FOR.items() if len(values) >= enough]
+    percents = [percent for percent in PERCENTS if len(values) >= figures.SAMPLES_FOR[percent]]
     if not percents:
         return {}
     order = sorted(range(len(values)), key=lambda place: values[place][0])

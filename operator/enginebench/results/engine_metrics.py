@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import msgspec
 
-from enginebench.results.messages import EngineMetrics
 from enginebench.results.packed import Formatted, finest, unpack
+from enginebench.results.point_report import EngineMetrics
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Censored, Figure
+from enginebench.results.point_report import Censored, Figure
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.records import Records
 
-PERCENTS = (50, 90, 95, 99)
+SAMPLES_FOR = {50: 30, 90: 100, 95: 200, 99: 300}
+"""Percentile → samples from which on it rests on more than the three slowest."""
+PERCENTS = tuple(SAMPLES_FOR)
 _ROUNDING = 1e-9
 """A survival of 0.1 comes out of its product as 0.09999999999999998 or 0.10000000000000003."""
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from enginebench.results.engine_metrics import EngineSeries
-from enginebench.results.messages import GpuState
 from enginebench.results.packed import finest
+from enginebench.results.point_report import GpuState
 
 NAMES: dict[str, tuple[str, ...]] = {
     "smClock": ("DCGM_FI_DEV_SM_CLOCK",),

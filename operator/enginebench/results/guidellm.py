@@ -10,7 +10,7 @@ quick requests only.
 from collections.abc import Iterable
 
 from enginebench.results.figures import Tokens
-from enginebench.results.messages import GuideLlmCount
+from enginebench.results.point_report import GuideLlmCount
 from enginebench.results.record import RequestRecord, Window
 
 

@@ -2,7 +2,7 @@
 later load pod has, and the operator."""
 
 from enginebench.api.loadplan import Measured
-from enginebench.results.messages import Censored, PointReport
+from enginebench.results.point_report import Censored, PointReport
 from enginebench.results.rounding import short
 
 

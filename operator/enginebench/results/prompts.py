@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from statistics import median
 
-from enginebench.results.messages import ShortPrompts
+from enginebench.results.point_report import ShortPrompts
 from enginebench.results.record import RequestRecord
 
 SHORT = 0.9

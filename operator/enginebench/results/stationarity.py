@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import sqrt
 
 from enginebench.results.figures import kaplan_meier, ttft
-from enginebench.results.messages import Drift
+from enginebench.results.point_report import Drift
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 

@@ -1,6 +1,6 @@
 """Our figures against the engine's own metrics of the same events: where two clocks disagree, one of them is wrong."""
 
-from enginebench.results.messages import EngineMetrics, PointReport
+from enginebench.results.point_report import EngineMetrics, PointReport
 
 SHARE = 0.05
 """Of the engine's mean may ours be off."""

@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
-from enginebench.results.messages import DatasetReport, EngineReport, Failure, ModelReport, PointReport, Progress
+from enginebench.results.messages import DatasetReport, EngineReport, Failure, ModelReport, Progress
+from enginebench.results.point_report import PointReport
 
 Fact = str | int | float | bool
 RAN, SENT = "requestsAtOnce", "requestsProbed"

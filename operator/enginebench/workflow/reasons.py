@@ -7,15 +7,14 @@ stand first. `docs/measurement.md` has a paragraph for each.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from enginebench.results.messages import Censored, Drift, Figure, PointReport, Strained
+from enginebench.results.figures import SAMPLES_FOR
+from enginebench.results.point_report import Censored, Drift, Figure, PointReport, Strained
 from enginebench.workflow import cross_check
 
 ERROR_RATE_BOUND = 0.10
 """Above this share of failed requests a point does not say how fast the engine is, but that it fails."""
 RESTART_TOLERANCE_SECONDS = 1.0
 """Two readings of one engine's process start differ by rounding only."""
-SAMPLES_FOR = {50: 30, 90: 100, 95: 200, 99: 300}
-"""Percentile → samples from which on it rests on more than the three slowest."""
 UNSENT_BOUND = 0.01
 """Of the requests that were due may be unsent, or a single one, which is chance."""
 LAG_MILLISECONDS, LAG_SHARE = 2.0, 0.10

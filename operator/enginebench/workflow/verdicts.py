@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from enginebench.api.v1alpha1 import Peak, PointStatus
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.problem import COMPLETED, Problem
 from enginebench.workflow.reasons import INVALID, LIMITED, NOT_IN_FORCE, REMARKS, Case, Reason
 from enginebench.workflow.skipped import measured

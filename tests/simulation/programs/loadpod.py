@@ -18,19 +18,8 @@ from enginebench.results import messages
 from enginebench.results.frames import Encoder
 from enginebench.results.loads import in_words
 from enginebench.results.measured import as_measured
-from enginebench.results.messages import (
-    Censored,
-    DatasetReport,
-    End,
-    EngineReport,
-    Evidence,
-    Failure,
-    Figure,
-    PointReport,
-    Progress,
-    RequestCounts,
-    SpokenMessage,
-)
+from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, Progress, SpokenMessage
+from enginebench.results.point_report import Censored, Evidence, Figure, PointReport, RequestCounts
 from enginebench.results.stop import why_skipped
 from enginebench.results.sweep import placed
 from tests.simulation.programs.engine import Server

@@ -2,16 +2,8 @@
 
 from enginebench.results import messages
 from enginebench.results.frames import Encoder
-from enginebench.results.messages import (
-    DatasetReport,
-    End,
-    EngineReport,
-    Evidence,
-    Figure,
-    PointReport,
-    Progress,
-    RequestCounts,
-)
+from enginebench.results.messages import DatasetReport, End, EngineReport, Progress
+from enginebench.results.point_report import Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.observed import ReceivedPoint
 
 ENGINE = EngineReport(served_model="m", version="0.9.1", at=1.0)

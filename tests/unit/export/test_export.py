@@ -19,7 +19,7 @@ from enginebench.export.run import Point, Run, read
 from enginebench.results import messages, series
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Censored, Evidence, Figure, GuideLlmCount, PointReport, RequestCounts
+from enginebench.results.point_report import Censored, Evidence, Figure, GuideLlmCount, PointReport, RequestCounts
 from enginebench.results.series import Second
 from enginebench.workflow.observed import ReceivedPoint
 

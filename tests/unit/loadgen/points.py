@@ -10,7 +10,7 @@ from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.dataset import read
 from enginebench.loadgen.point import Say, Site, measure
 from enginebench.loadgen.verify import resolved
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from tests.support.engine import Engine, serving
 from tests.unit.loadgen.plans import plan
 

@@ -11,7 +11,7 @@ from enginebench.loadgen import bodies
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.bodies import SALT_DIGITS, Bodies
 from enginebench.loadgen.words import VOCABULARY, words
-from enginebench.results.messages import RequestBody
+from enginebench.results.point_report import RequestBody
 from tests.unit.loadgen.plans import plan, prompts
 
 POINT = PointPlan(index=3, concurrency=4)

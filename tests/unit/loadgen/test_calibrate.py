@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from enginebench.loadgen.calibrate import Measure, calibrate
-from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts
+from enginebench.results.point_report import Censored, Evidence, Figure, PointReport, RequestCounts
 
 
 def report(streams: int, *, share: float = 1.0, later: float = 0.0, errored: int = 0) -> PointReport:

@@ -15,7 +15,8 @@ from enginebench.api.loadplan import PROMETHEUS_TOKEN_VARIABLE, TOKEN_VARIABLE, 
 from enginebench.loadgen.discretion import HIDDEN, clean, without_token
 from enginebench.loadgen.speaker import Speaker
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import End, EngineReport, Failure, PointReport, SpokenMessage
+from enginebench.results.messages import End, EngineReport, Failure, SpokenMessage
+from enginebench.results.point_report import PointReport
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.servers import API, Asked, Client, Handler, one_token, serving
 from tests.unit.loadgen.tls import Authority

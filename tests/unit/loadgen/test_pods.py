@@ -18,7 +18,8 @@ from enginebench.loadgen.channel import ORDERS, Channel, Lost, Ping, Pong
 from enginebench.loadgen.crew import Remote
 from enginebench.loadgen.handshake import Place, admit, introduce
 from enginebench.loadgen.shard import Shard
-from enginebench.results.messages import End, Failure, PointReport, Progress
+from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.point_report import PointReport
 from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan

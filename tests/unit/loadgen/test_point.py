@@ -17,7 +17,7 @@ from enginebench.loadgen.point import burst, burst_users, measure
 from enginebench.results.frames import Encoder
 from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Censored, PointReport
+from enginebench.results.point_report import Censored, PointReport
 from enginebench.results.series import decode
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan

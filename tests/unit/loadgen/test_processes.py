@@ -18,7 +18,8 @@ from enginebench.loadgen.channel import Alive, Channel, Rows, Share
 from enginebench.loadgen.crew import Remote
 from enginebench.loadgen.shard import Shard
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import End, Failure, PointReport, Progress
+from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.point_report import PointReport
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.test_program import Pod, running

@@ -18,7 +18,8 @@ import pytest
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, Measured, PointPlan, StopPlan, SweepPlan
 from enginebench.results.frames import Decoder, Spoken, is_frame
-from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, PointReport, Progress
+from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, Progress
+from enginebench.results.point_report import PointReport
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan, prompts
 

@@ -12,7 +12,7 @@ from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.dataset import read
 from enginebench.loadgen.point import Site, measure
 from enginebench.loadgen.verify import resolved
-from enginebench.results.messages import Censored, PointReport
+from enginebench.results.point_report import Censored, PointReport
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.servers import API, TimedEngine, serving
 

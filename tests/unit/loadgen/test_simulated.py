@@ -16,7 +16,8 @@ from msgspec import structs
 from enginebench.api import loadplan
 from enginebench.api.loadplan import PointPlan
 from enginebench.results.frames import Decoder, is_frame
-from enginebench.results.messages import DatasetReport, End, EngineReport, PointReport, Progress, SpokenMessage
+from enginebench.results.messages import DatasetReport, End, EngineReport, Progress, SpokenMessage
+from enginebench.results.point_report import PointReport
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.tls import Authority
 

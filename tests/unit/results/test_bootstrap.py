@@ -9,7 +9,7 @@ import pytest
 
 from enginebench.results.bootstrap import LEAST_BLOCKS, MOST_REQUESTS, Draw, within_point
 from enginebench.results.figures import Tokens
-from enginebench.results.messages import Span, WithinPoint
+from enginebench.results.point_report import Span, WithinPoint
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.series import Second
 

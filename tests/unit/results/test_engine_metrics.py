@@ -5,7 +5,7 @@ import pytest
 from enginebench.results import engine_metrics
 from enginebench.results.engine_metrics import Scrape, Scraped
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import EngineMetrics
+from enginebench.results.point_report import EngineMetrics
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.records import Records
 from enginebench.results.seen import Seen

@@ -9,7 +9,7 @@ from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]  # it ha
 
 from enginebench.results import figures
 from enginebench.results.figures import Sample, Tokens
-from enginebench.results.messages import Censored, Figure
+from enginebench.results.point_report import Censored, Figure
 from enginebench.results.record import RequestRecord, Window
 
 MS = 1_000_000

@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 from enginebench.results import messages
 from enginebench.results.frames import Decoder, Encoder, Spoken, is_frame
 from enginebench.results.lines import FRAME_BYTES, MAX_FRAMES
-from enginebench.results.messages import (
-    DatasetReport,
-    End,
-    EngineReport,
-    Evidence,
-    Failure,
-    Figure,
-    PointReport,
-    Progress,
-    RequestCounts,
-    SpokenMessage,
-)
+from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, Progress, SpokenMessage
+from enginebench.results.point_report import Evidence, Figure, PointReport, RequestCounts
 
 EMPTY = Figure(count=0)
 

@@ -5,7 +5,7 @@ import pytest
 from enginebench.results import gpu_state
 from enginebench.results.engine_metrics import decode
 from enginebench.results.gpu_state import GpuSeries
-from enginebench.results.messages import GpuState
+from enginebench.results.point_report import GpuState
 
 
 def series(name: str, *values: float, gpu: str = "GPU-1", begin: float = 100.0) -> GpuSeries:

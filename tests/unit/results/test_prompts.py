@@ -2,7 +2,7 @@
 
 import pytest
 
-from enginebench.results.messages import ShortPrompts
+from enginebench.results.point_report import ShortPrompts
 from enginebench.results.prompts import short_prompts
 from enginebench.results.record import RequestRecord
 

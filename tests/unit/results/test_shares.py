@@ -12,7 +12,7 @@ from enginebench.api.loadplan import PointPlan
 from enginebench.loadgen.report import Course, point_report
 from enginebench.results import shares
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.records import Records
 from enginebench.results.seen import Seen, Strain

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]  # comes without stubs
 
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Drift
+from enginebench.results.point_report import Drift
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.records import Records
 from enginebench.results.seen import Seen

@@ -14,7 +14,8 @@ from pathlib import Path
 from enginebench.api import loadplan
 from enginebench.api.loadplan import LoadPlan
 from enginebench.results.frames import Decoder
-from enginebench.results.messages import End, Failure, PointReport, Progress
+from enginebench.results.messages import End, Failure, Progress
+from enginebench.results.point_report import PointReport
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "operator")}
 Process = subprocess.Popen[bytes]

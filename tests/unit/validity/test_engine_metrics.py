@@ -9,7 +9,7 @@ import pytest
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
 from enginebench.results import engine_metrics
-from enginebench.results.messages import EngineMetrics, PointReport
+from enginebench.results.point_report import EngineMetrics, PointReport
 from enginebench.workflow.verdicts import judge_point
 from tests.unit.loadgen.plans import plan
 from tests.unit.validity import pods

@@ -7,7 +7,7 @@ import pytest
 from enginebench.api.loadplan import DatasetPlan, PointPlan, RequestPlan, SyntheticRows
 from enginebench.loadgen import point
 from enginebench.loadgen.point import measure
-from enginebench.results.messages import Censored, Figure
+from enginebench.results.point_report import Censored, Figure
 from enginebench.workflow.verdicts import judge_point
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.points import site_of

@@ -6,7 +6,8 @@ from typing import Any
 
 from enginebench.api.resolve import points, timeouts
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStatus, PointStatus, TargetStatus
-from enginebench.results.messages import EngineReport, Evidence, Figure, PointReport, Progress, RequestCounts, encode
+from enginebench.results.messages import EngineReport, Progress, encode
+from enginebench.results.point_report import Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.decide import decide
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, Heard, Observed, PodView, ReceivedPoint, Role, Terminated

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from enginebench.results.messages import Failure, Progress, RequestCounts
+from enginebench.results.messages import Failure, Progress
+from enginebench.results.point_report import RequestCounts
 from enginebench.workflow.observed import Heard, PodView, Role, Trouble, Waiting
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from tests.unit.workflow.build import at, child, engine, heard, load, received, row, target, terminated

@@ -6,7 +6,7 @@ import pytest
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import Comparison, PointStatus
-from enginebench.results.messages import Evidence, RequestCounts, ShortPrompts
+from enginebench.results.point_report import Evidence, RequestCounts, ShortPrompts
 from enginebench.workflow.comparisons import comparisons, verdict
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import StoredPoint

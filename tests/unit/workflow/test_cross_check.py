@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from enginebench.results.messages import EngineMetrics, Evidence, GpuState
+from enginebench.results.point_report import EngineMetrics, Evidence, GpuState
 from enginebench.workflow.observed import StoredPoint
 from enginebench.workflow.readback import engine_status
 from enginebench.workflow.rules.collect import collect

@@ -9,7 +9,7 @@ import pytest
 from enginebench.api import conditions as c
 from enginebench.api.loadplan import Measured
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from enginebench.results.messages import Censored, Evidence, Figure, RequestCounts
+from enginebench.results.point_report import Censored, Evidence, Figure, RequestCounts
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, Role, StoredPoint
 from enginebench.workflow.plan import Create, DeleteRun, Plan

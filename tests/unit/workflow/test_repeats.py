@@ -8,7 +8,7 @@ import pytest
 
 from enginebench.api.resolve import points
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, RepeatsStatus
-from enginebench.results.messages import Censored, Figure, RequestCounts
+from enginebench.results.point_report import Censored, Figure, RequestCounts
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, Role, StoredPoint
 from enginebench.workflow.plan import Create

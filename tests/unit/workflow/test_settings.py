@@ -8,7 +8,8 @@ import pytest
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, TargetStatus
-from enginebench.results.messages import Censored, EngineReport, Figure, RequestCounts
+from enginebench.results.messages import EngineReport
+from enginebench.results.point_report import Censored, Figure, RequestCounts
 from enginebench.workflow.observed import NodeView, Observed
 from enginebench.workflow.readback import ARGUMENTS_CHARACTERS
 from enginebench.workflow.settings import compared

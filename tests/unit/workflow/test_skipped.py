@@ -10,7 +10,8 @@ from enginebench.api import conditions as c
 from enginebench.api.resolve import points, stop_when
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from enginebench.results.measured import as_measured as of_report
-from enginebench.results.messages import Censored, Evidence, Figure, PointReport, RequestCounts, encode
+from enginebench.results.messages import encode
+from enginebench.results.point_report import Censored, Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Create

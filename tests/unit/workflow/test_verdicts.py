@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enginebench.api.v1alpha1 import AtLeast, LoadGeneratorStatus, Peak, PointStatus, TargetStatus
-from enginebench.results.messages import (
+from enginebench.results.point_report import (
     Censored,
     Delivery,
     Drift,

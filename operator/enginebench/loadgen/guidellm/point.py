@@ -29,7 +29,7 @@ from enginebench.loadgen.point import MIN_DRAIN_SECONDS, Site, burst_users, firs
 from enginebench.loadgen.prometheus import gpu_series
 from enginebench.loadgen.report import Course, point_report
 from enginebench.loadgen.scraper import HAS_NONE
-from enginebench.results.messages import GuideLlmReport, PointReport
+from enginebench.results.point_report import GuideLlmReport, PointReport
 from enginebench.results.record import Window
 
 ADAPTERS: dict[str, Adapter] = {adapter.version: adapter for adapter in (V02(), V08())}

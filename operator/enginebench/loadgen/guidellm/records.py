@@ -13,7 +13,7 @@ from enginebench.loadgen.guidellm.adapter import Request
 from enginebench.loadgen.guidellm.remote import Tick
 from enginebench.results import series
 from enginebench.results.histogram import Histogram
-from enginebench.results.messages import Strained
+from enginebench.results.point_report import Strained
 from enginebench.results.record import RequestRecord, Window
 from enginebench.results.records import Records
 from enginebench.results.seen import Seen, Strain

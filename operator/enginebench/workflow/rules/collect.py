@@ -16,7 +16,7 @@ from enginebench.api.v1alpha1 import (
     PointStatus,
 )
 from enginebench.results.measured import tps_error
-from enginebench.results.messages import Censored, EngineMetrics, Figure, GpuState, PointReport
+from enginebench.results.point_report import Censored, EngineMetrics, Figure, GpuState, PointReport
 from enginebench.results.rounding import short
 from enginebench.workflow.observed import SILENCE, Observed, ReceivedPoint, Role, StoredPoint
 from enginebench.workflow.plan import Keep

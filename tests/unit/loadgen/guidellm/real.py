@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from enginebench.api.loadplan import GuideLlmPlan, LoadPlan, PointPlan
 from enginebench.loadgen.guidellm.point import ADAPTERS, GuideLlm
 from enginebench.loadgen.point import measure
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from tests.unit.loadgen.guidellm.agents import agent_with
 from tests.unit.loadgen.guidellm.packages import environment
 from tests.unit.loadgen.points import site_of

@@ -20,7 +20,7 @@ from enginebench.loadgen.guidellm import point as course
 from enginebench.loadgen.guidellm.point import GuideLlm
 from enginebench.loadgen.scraper import Scraper, scraper_of, serve
 from enginebench.results import engine_metrics
-from enginebench.results.messages import PointReport
+from enginebench.results.point_report import PointReport
 from tests.support.engine import Engine, serving
 from tests.unit.loadgen.guidellm.agents import agent_with
 from tests.unit.loadgen.plans import plan
