@@ -137,8 +137,11 @@ class Namespace:
     def measure(
         self, run: Manifest, *, within: int = 120, wait: Callable[[str], dict[str, Any]] | None = None
     ) -> dict[str, Any]:
-        """Apply a run and give its status at the end, which `wait` may wait for in a way of its own. Where the machine was too busy for one of its points, which
-        the point says, it is applied anew: what is expected of the last one is expected in full."""
+        """Apply a run and give its status at the end, which `wait` may wait for in a way of its own.
+
+        Where the machine was too busy for one of its points, which the point says, it is applied anew: what is expected
+        of the last one is expected in full.
+        """
         name: str = run["metadata"]["name"]
         for left in reversed(range(MEASURINGS)):
             self.apply(run)
