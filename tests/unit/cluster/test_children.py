@@ -7,41 +7,14 @@ from typing import Any
 import pytest
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import DatasetPlan, DownloadPlan, FetchPlan, LoadPlan
-from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster import children, labels, payload
 from enginebench.engines.base import Platform
 from enginebench.simulator.settings import parse
-from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.observed import Role
 from enginebench.workflow.plan import Create, Keep
-from tests.unit.cluster.fake import NOW, RUN_UID, run
+from tests.unit.cluster.fake import RUN_UID
+from tests.unit.cluster.made import PLATFORM, made, plan, seen
 from tests.unit.cluster.said import received
-
-PLATFORM = Platform(image="registry.example/enginebench:0.1.0", image_pull_policy="Never")
-
-
-def seen(text: str = "") -> Observed:
-    return Observed(
-        namespace="ns",
-        name="r",
-        uid=RUN_UID,
-        generation=1,
-        created=NOW,
-        deleting=None,
-        spec=BenchmarkRunSpec.model_validate(run(text)["spec"]),
-        spec_error="",
-        status=BenchmarkRunStatus(),
-    )
-
-
-def made(role: Role, text: str = "", **create: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = {"target": "a-sim", "attempt": 1, **create}
-    return children.child(seen(text), Create(role=role, **settings), PLATFORM)
-
-
-def plan(text: str = "", **create: Any) -> LoadPlan:
-    body = made(Role.LOAD_PLAN, text, **create)
-    return loadplan.decode(body["data"][loadplan.PLAN_FILE].encode())
 
 
 @pytest.mark.parametrize("role", [Role.ENGINE, Role.SERVICE, Role.LOAD_PLAN, Role.LOAD, Role.LOAD_SERVICE])
@@ -213,38 +186,6 @@ def test_one_load_pod_has_no_secret_and_the_data_set_is_read_by_one() -> None:
     assert loadplan.SECRET_VARIABLE not in json.dumps(prepares)
 
 
-def test_plan_of_a_simulated_vllm() -> None:
-    made_plan = plan(points=(1,), dataset_digest="sha256:ab")
-    service = made(Role.SERVICE)["metadata"]["name"]
-    assert made_plan.url == f"http://{service}.ns.svc:8000"
-    assert (made_plan.dialect, made_plan.model, made_plan.pull_model, made_plan.simulated) == ("vllm", "m", False, True)
-    assert [(p.index, p.concurrency) for p in made_plan.points] == [(1, 4)]
-    assert made_plan.dataset.digest == "sha256:ab"
-    assert made_plan.dataset.synthetic is not None
-    assert made_plan.request.ignore_eos  # one kind of engine: AsPublished
-    assert made_plan.duration_seconds == 10
-    assert made_plan.task == "load"
-
-
-def test_no_engine_ignores_the_end_where_kinds_are_compared() -> None:
-    text = """
-        targets:
-        - {name: a-sim, simulated: {api: vLLM, model: m}}
-        - {name: b-sim, simulated: {api: Ollama, model: m}}
-        """
-    assert not plan(text).request.ignore_eos
-
-
-def test_plan_of_an_endpoint() -> None:
-    text = "targets: [{name: e, endpoint: {url: 'http://llm.other:80/x', model: m}}]"
-    made_plan = plan(text, target="e")
-    assert (made_plan.url, made_plan.dialect, made_plan.request.ignore_eos) == (
-        "http://llm.other:80/x",
-        "openai",
-        False,
-    )
-
-
 SECURED = """
     targets:
     - name: e
@@ -282,111 +223,6 @@ def test_no_other_load_pod_gets_them(target: str) -> None:
 
 def test_a_certificate_that_is_not_to_be_checked() -> None:
     assert plan(SECURED, target="f").access == loadplan.AccessPlan(verify_certificate=False)
-
-
-def test_plan_of_ollama_pulls() -> None:
-    made_plan = plan("targets: [{name: o, ollama: {model: llama3.1}}]", target="o")
-    assert made_plan.pull_model
-    assert made_plan.url.endswith(".ns.svc:11434")
-
-
-def test_inline_rows_go_into_the_plan() -> None:
-    text = """
-        workload:
-          dataset: {inline: {rows: [{prompt: p, promptTokens: 3}, {messages: [{role: user, content: c}], outputTokens: 5}]},
-                    promptReuse: {shared: {prefixTokens: 9}}}
-          load: {concurrency: {levels: [1]}}
-          maxRequests: 4
-        """
-    made_plan = plan(text)
-    rows = made_plan.dataset.rows
-    assert rows is not None
-    assert (rows[0].prompt, rows[0].prompt_tokens, rows[1].output_tokens) == ("p", 3, 5)
-    assert rows[1].messages is not None
-    assert rows[1].messages[0].content == "c"
-    assert (made_plan.prompt_reuse, made_plan.shared_prefix_tokens) == ("Shared", 9)
-
-
-CONFIG_MAP = """
-    workload:
-      dataset: {configMap: {name: prompts, key: p.jsonl}}
-      load: {concurrency: {levels: [1]}}
-      durationSeconds: 4
-    """
-
-
-def test_data_set_in_a_config_map_is_mounted() -> None:
-    assert plan(CONFIG_MAP).dataset.file == "/etc/enginebench-dataset/p.jsonl"
-    pod = made(Role.LOAD, CONFIG_MAP)["spec"]["template"]["spec"]
-    volume = next(v for v in pod["volumes"] if v["name"] == "dataset")
-    assert volume["configMap"] == {"name": "prompts", "items": [{"key": "p.jsonl", "path": "p.jsonl"}]}
-    assert {"name": "dataset", "mountPath": "/etc/enginebench-dataset", "readOnly": True} in pod["containers"][0][
-        "volumeMounts"
-    ]
-
-
-CLAIM = CONFIG_MAP.replace(
-    "configMap: {name: prompts, key: p.jsonl}", "persistentVolumeClaim: {claimName: c, path: a/p}"
-)
-URL = CONFIG_MAP.replace(
-    "configMap: {name: prompts, key: p.jsonl}",
-    f"url: {{url: 'https://h/p.json?key=x', sha256: '{'0' * 64}'}}, format: ShareGPT, seed: 7",
-)
-
-
-def test_data_set_on_a_claim_is_mounted_in_load_pods_alone_and_never_written_to() -> None:
-    assert plan(CLAIM).dataset == DatasetPlan(
-        file="/etc/enginebench-dataset/a/p", source="PersistentVolumeClaim c, path a/p"
-    )
-    for target in ("", "a-sim"):
-        pod = made(Role.LOAD, CLAIM, target=target)["spec"]["template"]["spec"]
-        volume = next(v for v in pod["volumes"] if v["name"] == "dataset")
-        assert volume["persistentVolumeClaim"] == {"claimName": "c", "readOnly": True}
-        assert {"name": "dataset", "mountPath": "/etc/enginebench-dataset", "readOnly": True} in pod["containers"][0][
-            "volumeMounts"
-        ]
-    assert "persistentVolumeClaim" not in json.dumps(made(Role.ENGINE, CLAIM))
-
-
-def test_data_set_at_a_url_is_downloaded_by_the_way_that_the_operator_knows() -> None:
-    made_plan = plan(URL)
-    assert made_plan.dataset == DatasetPlan(
-        download=DownloadPlan(url="https://h/p.json?key=x", sha256="0" * 64),
-        format="ShareGPT",
-        source="https://h/p.json",
-    )
-    assert made_plan.seed == 7
-    platform = replace(PLATFORM, proxy={"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".svc"})
-    for text, more in ((URL, platform.proxy), (CONFIG_MAP, {})):
-        job = children.child(seen(text), Create(role=Role.LOAD, target="a-sim", attempt=1), platform)
-        env = job["spec"]["template"]["spec"]["containers"][0]["env"]
-        assert {e["name"]: e["value"] for e in env if "value" in e} == more
-
-
-def test_the_order_of_the_rows_is_not_the_samplers_matter() -> None:
-    text = CONFIG_MAP.replace("durationSeconds: 4", "durationSeconds: 4\n      request: {sampling: {seed: 5}}")
-    assert (plan(text).seed, plan(text).request.sampling.seed) == (0, 5)
-
-
-def test_prepare_reads_the_data_set_and_touches_no_engine() -> None:
-    made_plan = plan(CONFIG_MAP, target="")
-    assert (made_plan.task, made_plan.url, made_plan.points) == ("prepare", "", ())
-    assert made(Role.LOAD, CONFIG_MAP, target="")["metadata"]["name"].startswith("r-run-l1-")
-
-
-@pytest.mark.parametrize(("targets", "least"), [(1, 1024 * 1024), (32, 32 * 1024)])
-def test_points_share_what_a_run_may_store(targets: int, least: int) -> None:
-    several = [{"name": f"t{i}-sim", "simulated": {"api": "vLLM", "model": "m"}} for i in range(targets)]
-    assert plan(json.dumps({"targets": several}), target="t0-sim").point_bytes == least
-
-
-def test_a_single_point_fits_into_a_config_map() -> None:
-    workload = {
-        "dataset": {"synthetic": {"promptTokens": 1, "outputTokens": 1}},
-        "load": {"concurrency": {"levels": [1]}},
-        "durationSeconds": 1,
-    }
-    assert plan(json.dumps({"workload": workload})).point_bytes == 1024 * 1024
 
 
 def test_data_config_map_holds_the_point_for_ever() -> None:
@@ -437,74 +273,3 @@ def test_every_request_is_kept_in_a_folder_of_the_run(target: str, keeps: bool) 
     assert folder == (f"/results/r-{RUN_UID[:8]}" if keeps else "")
     mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     assert ("/results" in mounted) == keeps
-
-
-FETCHED = """
-targets:
-- name: v
-  vllm: {model: org/tiny, args: [--revision, v2, "--load_format=pt"], tokenSecretRef: {name: hf, key: token}}
-  pod:
-    resources: {requests: {cpu: "8", memory: 256Mi}, limits: {memory: 512Mi}}
-    nodeSelector: {pool: gpus}
-    tolerations: [{key: nvidia.com/gpu, operator: Exists}]
-    labels: {kueue.x-k8s.io/queue-name: gpus, team: llm}
-    env: [{name: NVIDIA_VISIBLE_DEVICES, value: all}, {name: HTTPS_PROXY, value: "http://proxy:3128"}]
-    modelCache: {persistentVolumeClaim: {claimName: models}}
-- name: o
-  ollama: {model: tiny}
-  pod: {modelCache: {persistentVolumeClaim: {claimName: models}}}
-"""
-
-
-def fetching(target: str, **create: Any) -> tuple[dict[str, Any], LoadPlan, dict[str, str]]:
-    """The fetch pod's spec, its plan, and all that its ConfigMap holds."""
-    wanted = Create(role=Role.FETCH, target=target, attempt=1, **create)
-    job = children.child(seen(FETCHED), wanted, PLATFORM)
-    data = children.child(seen(FETCHED), replace(wanted, role=Role.FETCH_PLAN), PLATFORM)["data"]
-    assert job["spec"]["template"]["metadata"]["labels"][labels.ROLE] == "fetch"
-    assert not any(key.startswith("kueue") for key in job["spec"]["template"]["metadata"]["labels"])
-    text = json.dumps(job)
-    assert 'nvidia.com/gpu"' not in text.replace('"key": "nvidia.com/gpu"', "")
-    return job["spec"]["template"]["spec"], loadplan.decode(data[loadplan.PLAN_FILE].encode()), data
-
-
-def test_a_model_of_hugging_face_is_fetched_in_the_engines_image_without_a_gpu() -> None:
-    pod, plan, data = fetching("v", node="gpu-1")
-    (container,) = pod["containers"]
-    assert "initContainers" not in pod
-    assert container["name"] == labels.LOAD_CONTAINER
-    assert container["image"].startswith("docker.io/vllm/")
-    assert container["command"][:2] == ["python3", "-c"]
-    assert "enginebench.fetcher.hub" in container["command"][2]
-    assert container["resources"] == {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
-    env = {entry["name"]: entry.get("value") for entry in container["env"]}
-    assert env["NVIDIA_VISIBLE_DEVICES"] == "void"
-    assert (env["HF_HOME"], env["HTTPS_PROXY"]) == ("/models", "http://proxy:3128")
-    assert "PYTHONPATH" not in env, "the image may need its own"
-    assert "HF_TOKEN" in env
-    assert pod["nodeSelector"] == {"pool": "gpus"}
-    assert pod["tolerations"][0] == {"key": "nvidia.com/gpu", "operator": "Exists"}
-    node = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-    assert node == [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["gpu-1"]}]}]
-    programs = next(v["configMap"]["items"] for v in pod["volumes"] if v["name"] == "programs")
-    assert {item["key"] for item in programs} | {loadplan.PLAN_FILE} == set(data)
-    assert (plan.task, plan.model, plan.claim) == ("fetch", "org/tiny", "models")
-    assert plan.fetch == FetchPlan(revision="v2", all_weights=True, token_from="key token of Secret hf")
-
-
-def test_ollama_fetches_by_itself_beside_our_own_container() -> None:
-    pod, plan, data = fetching("o")
-    (server,), (ours,) = pod["initContainers"], pod["containers"]
-    assert (server["name"], server["args"], server["restartPolicy"]) == ("engine", ["serve"], "Always")
-    assert not {"ports", "startupProbe", "readinessProbe"} & set(server)
-    assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in server["env"]
-    assert "models" in {mount["name"] for mount in server["volumeMounts"]}
-    assert (ours["image"], ours["name"]) == (PLATFORM.image, labels.LOAD_CONTAINER)
-    assert {mount["name"] for mount in ours["volumeMounts"]} == {"plan", "tmp"}
-    assert (plan.task, plan.url, plan.dialect) == ("fetch", "http://127.0.0.1:11434", "ollama")
-    assert set(data) == {loadplan.PLAN_FILE}
-
-
-def test_no_load_pod_mounts_the_models() -> None:
-    for target in ("v", "o"):
-        assert "persistentVolumeClaim" not in json.dumps(made(Role.LOAD, FETCHED, target=target))

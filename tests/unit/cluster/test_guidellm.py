@@ -5,7 +5,7 @@ from typing import Any
 from enginebench.api import loadplan
 from enginebench.cluster import views
 from enginebench.workflow.observed import Role, Waiting
-from tests.unit.cluster.test_children import PLATFORM, made, plan
+from tests.unit.cluster.made import PLATFORM, made, plan
 
 BOTH = """
 targets:

@@ -4,7 +4,7 @@ import msgspec
 
 from enginebench.api.loadplan import AccessPlan, PrometheusPlan
 from enginebench.workflow.observed import Role
-from tests.unit.cluster.test_children import made, plan
+from tests.unit.cluster.made import made, plan
 
 FROM_MONITORING = AccessPlan(
     said_in="monitoring.prometheus",

@@ -16,8 +16,8 @@ from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Keep
 from tests.unit.cluster.fake import CREATED, NOW, RUN_UID, FakeApi, run
+from tests.unit.cluster.made import seen as seen_for_children
 from tests.unit.cluster.said import ENGINE, lines, point, received
-from tests.unit.cluster.test_children import seen as seen_for_children
 
 KEY = ("ns", "r")
 OWNER = [{"uid": RUN_UID, "controller": True, "kind": "BenchmarkRun", "name": "r"}]
