@@ -67,12 +67,15 @@ llama-cpp: .cluster-there ## llama.cpp's server for the CPU and the tiny model, 
 
 test: test-unit test-simulation test-cluster test-engines ## All; leaves the cluster up (an hour where nothing is cached)
 
-# What takes times of its own has the machine for itself.
-TIMED := tests/unit/bench tests/unit/loadgen tests/unit/validity
+# What mostly waits goes in parallel with its like, away from what computes; what has to keep its times goes alone.
+WAITING := tests/unit/loadgen tests/unit/validity
+ALONE := tests/unit/bench tests/unit/validity/test_healthy.py tests/unit/validity/test_engine_metrics.py \
+  $(patsubst %,tests/unit/loadgen/test_%.py,point closed_loop open_loop saturation monitor)
 
 test-unit: $(VENV) ## Rules as tables, and every part by itself
-	@$(PYTEST) -q --numprocesses=auto $(TIMED:%=--ignore=%) tests/unit
-	@$(PYTEST) -q $(TIMED)
+	@$(PYTEST) -q --numprocesses=auto $(patsubst %,--ignore=%,$(WAITING) $(ALONE)) tests/unit
+	@$(PYTEST) -q --numprocesses=2 $(ALONE:%=--ignore=%) $(WAITING)
+	@$(PYTEST) -q $(ALONE)
 
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
 	@$(PYTEST) -q --numprocesses=auto tests/simulation

@@ -37,7 +37,11 @@ def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> No
     slots = run["spec"]["targets"][0]["simulated"]["slots"]
     nearest = min(high / low for low, high in pairwise(sorted(levels)) if low <= slots <= high)
     assert nearest < 2.1
-    assert status["targets"][0]["peak"]["concurrency"] in range(slots // 2, 3 * slots)
+    output = {point["load"]["concurrency"]: point["outputTokensPerSecond"] for point in status["points"]}
+    peak = output[status["targets"][0]["peak"]["concurrency"]]
+    full, half = min(n for n in levels if n >= slots), max(n for n in levels if n <= slots // 2)
+    assert output[full] > 0.85 * peak, "more users than slots bring next to nothing"
+    assert output[half] < 0.75 * peak, "fewer leave slots empty"
 
 
 def test_loads_above_saturation_are_skipped(namespace: Namespace) -> None:

@@ -1,57 +1,40 @@
 """Agreement, step 3, on vLLM: one process of it, which is not the operator's, under both load generators in turn.
 
 From start to start vLLM's own speed differs on few processors by more than the load generators do; so nothing is started
-anew here: A, B and then B, A load the same endpoint by the same body and route.
+anew here: A, B and B, A and A, B load the same endpoint by the same body and route. Its speed also differs from minute to
+minute, so what is held against each other are intervals over the three.
 """
 
 from typing import Any
 
 import pytest
+import yaml
 
-from images.vllm.build import IMAGE
+from enginebench.api.v1alpha1 import BenchmarkRunSpec
+from enginebench.engines.base import Platform
+from enginebench.engines.manifest import engine_pod
+from enginebench.results.intervals import of_latencies
 from tests.engines.conftest import show
+from tests.engines.test_comparison import EXAMPLE
 from tests.engines.test_guidellm import overlap
 from tests.support.cluster import SATURATED, Namespace
-from tests.support.pods import RESTRICTED
 from tests.support.runs import benchmark
 
 BUILT = ("ollama", "vllm", "guidellm")
 PORT = 8000
-USERS, TOKENS, REPEATS = 2, 256, 2
+USERS, TOKENS, REPEATS = 2, 256, 3
 """Long answers: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
+LEAST = 2
+"""Of these points have to be usable, of either: a busy machine may spoil one."""
 OWN, GUIDELLM = "own", "guidellm"
-VARIABLES = {
-    "HOME": "/tmp",  # noqa: S108  # in the container
-    "USER": "engine",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "OMP_NUM_THREADS": "1",
-    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600",
-}
 
 
-def vllm(claim: str) -> tuple[dict[str, Any], ...]:
-    """Pod and Service, as somebody has them."""
+def vllm() -> tuple[dict[str, Any], ...]:
+    """Pod and Service, as somebody has them: the Pod is the one that the operator would make of the example's target."""
+    spec = BenchmarkRunSpec.model_validate(yaml.safe_load(EXAMPLE.read_text("utf-8"))["spec"])
+    pod = engine_pod(spec, spec.targets[0], Platform(image="", fixed_ids=False))
     labels = {"app": "vllm"}
-    container = {
-        "name": "vllm",
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        "args": ["--model=/models/tiny", f"--port={PORT}", "--max-model-len=2048", "--enforce-eager"],
-        "env": [{"name": name, "value": value} for name, value in VARIABLES.items()],
-        "readinessProbe": {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 2},
-        "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1"}},
-        "securityContext": {key: value for key, value in RESTRICTED.items() if key != "runAsUser"},
-        "volumeMounts": [{"name": "models", "mountPath": "/models", "readOnly": True}],
-    }
-    spec = {
-        "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 1,
-        "containers": [container],
-        "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": claim}}],
-    }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "vllm", "labels": labels}, "spec": spec}
+    pod["metadata"] |= {"name": "vllm", "labels": labels}
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -61,8 +44,15 @@ def vllm(claim: str) -> tuple[dict[str, Any], ...]:
     return pod, service
 
 
+def interval(values: list[float]) -> list[float]:
+    """The ends of the 95 % interval; of two values, these."""
+    found = of_latencies(values)
+    assert found is not None
+    return values if found.low is None or found.high is None else [found.low, found.high]
+
+
 def test_both_load_generators_agree_on_one_vllm(place: Namespace, request: pytest.FixtureRequest) -> None:
-    place.apply(*vllm("models"))
+    place.apply(*vllm())
     place.kubectl("wait", "--for=condition=Ready", "pod/vllm", "--timeout=300s", timeout=330)
     endpoint = {"endpoint": {"serviceRef": {"name": "vllm"}}}
     run = benchmark(
@@ -80,7 +70,7 @@ def test_both_load_generators_agree_on_one_vllm(place: Namespace, request: pytes
     )
     place.apply(run)
     status = place.wait_finished("one-vllm", within=600)
-    show(request.config, "One vLLM under EngineBench's load generator and GuideLLM 0.8.1 (A B, then B A)", status)
+    show(request.config, "One vLLM under EngineBench's load generator and GuideLLM 0.8.1 (A B, B A, A B)", status)
     points = [point for point in status["points"] if point["validity"] != "Superseded"]
     assert len(points) == 2 * REPEATS, status["message"]
     for point in points:
@@ -89,10 +79,12 @@ def test_both_load_generators_agree_on_one_vllm(place: Namespace, request: pytes
         assert point["engine"]["runningMax"] == USERS, "by vLLM's own metrics, whoever loads it"
         # A busy machine: the point must say so, and says nothing of the engine.
         assert point["validity"] != "Invalid" or point["reasons"][0] == SATURATED, point
+    attempts = [(one["repeat"], one["startTime"], t["name"]) for t in status["targets"] for one in t["attempts"]]
+    assert [name for *_, name in sorted(attempts)] == [OWN, GUIDELLM, GUIDELLM, OWN, OWN, GUIDELLM]
     own, theirs = (
         [p["itlMilliseconds"]["p50"] for p in points if p["target"] == name and p["validity"] != "Invalid"]
         for name in (OWN, GUIDELLM)
     )
-    assert own, "no point of ours is usable"
-    assert theirs, "no point of GuideLLM's is usable"
-    assert overlap(own, theirs), f"ITL P50 here {own} (A against A), by GuideLLM {theirs} ms"
+    assert len(own) >= LEAST, "most points of ours are usable"
+    assert len(theirs) >= LEAST, "most of GuideLLM's are"
+    assert overlap(interval(own), interval(theirs)), f"ITL P50 here {own} (A against A), by GuideLLM {theirs} ms"
