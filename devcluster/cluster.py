@@ -189,12 +189,10 @@ class Cluster:
         for image in images:
             if not engine.has_image(image):
                 raise DevclusterError(f"The container engine has no image {image}: build or pull it first.")
-        if worker_only:
-            for image in images:
-                load_on_node(engine, image, self._settings.worker, self._screen)
-            return
-        with self._screen.step(f"Loading {', '.join(images)} into the nodes"):
-            Kind(self._settings, engine).load(self._settings.outputs / "bin" / "kind", images)
+        nodes = [self._settings.worker] if worker_only else [self._settings.worker, self._settings.control_plane]
+        for image in images:
+            for node in nodes:
+                load_on_node(engine, image, node, self._screen)
 
     def base_image(self) -> str:
         with lock(self._settings.cache, self._waiting):
