@@ -1,6 +1,6 @@
 """llama.cpp's server on the CPU, built and put into the local cluster: `python -m images.llama_cpp.build`.
 
-Its model is the tiny one that Ollama's build makes (GGUF), beside the others in the worker's models folder.
+Its model is the deep tiny one, as GGUF, beside the others in the worker's models folder.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 from devcluster.cache import digest
 from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.build import NODE_FOLDER
-from images.tiny import gguf_file
+from images.tiny import gguf_file, weights
 from images.wheels import debian_packages, install, python_of
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +21,7 @@ IMAGE = f"docker.io/enginebench/llama-cpp-cpu:server-b{BUILD}"
 LOCK = HERE / "requirements.txt"
 DOCKERFILE, PROGRAM = HERE / "Dockerfile", HERE / "llama_server.py"
 LIBRARY = "libgomp1"
-FOLDER, MODEL = "llama-cpp", "tiny.gguf"
+FOLDER, MODEL = "llama-cpp", f"{weights.DEEP}.gguf"
 
 
 def build_image(base: str) -> str:
@@ -51,7 +51,7 @@ def put_model() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / FOLDER
         folder.mkdir(mode=0o755)
-        gguf_file.write(folder / MODEL)
+        gguf_file.write(folder / MODEL, layers=weights.FORMS[weights.DEEP])
         (folder / MODEL).chmod(0o644)
         devcluster("node-copy", str(folder), f"{NODE_FOLDER}/{FOLDER}")
 

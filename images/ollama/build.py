@@ -14,6 +14,7 @@ from devcluster.cache import digest
 from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.binary import VERSION, ensure_ollama_binary, file_digest
 from images.ollama.models import ensure_tiny_model
+from images.tiny import weights
 
 IMAGE = f"docker.io/ollama/ollama:{VERSION}"
 PUBLIC_BASE = "docker.io/library/debian:bookworm-slim"
@@ -64,7 +65,7 @@ def main() -> int:
     except BuildError as error:
         say(str(error))
         return 1
-    say(f"{IMAGE} is on the nodes, the model {model.name} in {NODE_FOLDER} on the worker")
+    say(f"{IMAGE} is on the nodes, the models {' and '.join(weights.FORMS)} in {NODE_FOLDER} on the worker")
     return 0
 
 

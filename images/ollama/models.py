@@ -1,5 +1,5 @@
-"""A models folder with the tiny model for both engines: Ollama's blobs/ and manifests/, made by Ollama itself, and
-beside them the folder tiny/, which vLLM loads."""
+"""A models folder with the tiny model and its deep form for both engines: Ollama's blobs/ and manifests/, made by Ollama itself, and
+beside them the folders tiny/ and tiny-deep/, which vLLM loads."""
 
 import os
 import shutil
@@ -21,9 +21,6 @@ from images.ollama.binary import cache_root, ensure_ollama_binary, file_digest
 from images.tiny import folder, gguf_file, weights
 
 NAME = "tiny"
-DEEP = "tiny-deep"
-"""For Ollama alone: with LAYERS instead of two it takes some milliseconds a token, as real models do."""
-LAYERS = 24
 THREADS = 1
 """So small a model gains nothing from more, and threads that wait for one another on a busy machine are slow."""
 START_SECONDS = 30
@@ -32,23 +29,23 @@ START_SECONDS = 30
 @dataclass(frozen=True)
 class TinyModel:
     folder: Path
-    """To be OLLAMA_MODELS; vLLM's model is the folder of the model's name in it."""
+    """To be OLLAMA_MODELS; vLLM's models are the folders of the models' names in it."""
     name: str
-    """What a request asks Ollama for; DEEP is beside it."""
+    """What a request asks Ollama for; the deep one is beside it."""
 
 
 def ensure_tiny_model() -> TinyModel:
     """The folder, with its variants; made where it is not in the cache: random weights, then `ollama create` (seconds)."""
     binary = ensure_ollama_binary()
     sources = (source_digest(Path(folder.__file__).parent), file_digest(Path(variants.__file__)))
-    key = digest(file_digest(binary), *sources, str(THREADS), str(LAYERS), NAME)
+    key = digest(file_digest(binary), *sources, str(THREADS), NAME)
 
     def make(draft: Path) -> None:
         say("Making the tiny model")
         with serving(binary, models=draft) as url:
-            _create(binary, url, NAME, weights.LAYERS)
-            _create(binary, url, DEEP, LAYERS)
-        folder.write(draft / NAME)
+            for name, layers in weights.FORMS.items():
+                _create(binary, url, name, layers)
+                folder.write(draft / name, layers=layers)
         variants.add(draft, NAME)
 
     with lock(cache_root(), lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):

@@ -14,7 +14,7 @@ OLLAMA_TEMPLATE = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}as
 """The same in Go's language: the same messages make the same prompt in both engines."""
 
 
-def config() -> dict[str, Any]:
+def config(layers: int = weights.LAYERS) -> dict[str, Any]:
     """config.json of a Hugging Face Llama."""
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -22,7 +22,7 @@ def config() -> dict[str, Any]:
         "hidden_act": "silu",
         "hidden_size": weights.HIDDEN,
         "intermediate_size": weights.FEED_FORWARD,
-        "num_hidden_layers": weights.LAYERS,
+        "num_hidden_layers": layers,
         "num_attention_heads": weights.HEADS,
         "num_key_value_heads": weights.KV_HEADS,
         "head_dim": weights.HEAD_SIZE,
@@ -81,17 +81,17 @@ def tokenizer_config() -> dict[str, Any]:
     }
 
 
-def write(folder: Path, seed: int = 0) -> None:
-    """Fill the folder, readable for every user ID; the same bytes for the same seed."""
+def write(folder: Path, seed: int = 0, layers: int = weights.LAYERS) -> None:
+    """Fill the folder, readable for every user ID; the same bytes for the same seed and depth."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     documents = {
-        "config.json": config(),
+        "config.json": config(layers),
         "tokenizer.json": tokenizer(),
         "tokenizer_config.json": tokenizer_config(),
     }
     files = {name: json.dumps(document, indent=1).encode() for name, document in documents.items()}
-    files["model.safetensors"] = save(weights.tensors(seed), metadata={"format": "pt"})
+    files["model.safetensors"] = save(weights.tensors(seed, layers), metadata={"format": "pt"})
     for name, content in files.items():
         path = folder / name
         path.write_bytes(content)

@@ -12,6 +12,10 @@ import numpy as np
 from images.tiny.words import successors, vocabulary
 
 LAYERS, HIDDEN, FEED_FORWARD = 2, 256, 1536
+DEEP = "tiny-deep"
+FORMS = {"tiny": LAYERS, DEEP: 24}
+"""Name → layers. The deep one takes some milliseconds a token, as real models do: of the other's tokens, several come in
+the time for which a busy machine holds up whoever reads them."""
 # As little attention as there can be: in llama.cpp a slot's tokens attend over the cells of all slots, masked or
 # not, and in a model as small as this that would cost more than all the rest.
 HEADS, KV_HEADS, HEAD_SIZE = 2, 1, 32

@@ -14,7 +14,7 @@ from devcluster.cache import Cache, digest, lock, remove_tree
 from devcluster.settings import load
 from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.build import NODE_FOLDER
-from images.tiny import folder
+from images.tiny import folder, weights
 from images.vllm.packages import DEBIAN_PACKAGE, FOR_GPUS_ALONE, HERE, LOCKS, check_python, compile_all, install
 from images.wheels import debian_packages
 
@@ -22,7 +22,6 @@ VERSION = "0.32.0"
 IMAGE = f"docker.io/enginebench/vllm-cpu:{VERSION}"
 PUBLIC_BASE = "docker.io/library/python:3.11-slim-bookworm"
 DOCKERFILE = HERE / "Dockerfile"
-MODEL = "tiny"
 
 
 def build_image(base: str = PUBLIC_BASE) -> str:
@@ -66,12 +65,13 @@ def _build(docker: Docker, base: str, key: str, context: Path) -> None:
     )
 
 
-def put_model() -> None:
-    """The folder on the worker that vLLM loads."""
+def put_models() -> None:
+    """The folders on the worker that vLLM loads."""
     with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / MODEL
-        folder.write(made)
-        devcluster("node-copy", str(made), f"{NODE_FOLDER}/{MODEL}")
+        for name, layers in weights.FORMS.items():
+            made = Path(scratch) / name
+            folder.write(made, layers=layers)
+            devcluster("node-copy", str(made), f"{NODE_FOLDER}/{name}")
 
 
 def main() -> int:
@@ -84,11 +84,11 @@ def main() -> int:
             print(build_image(arguments.base or PUBLIC_BASE))
             return 0
         devcluster("load", "--worker", build_image(arguments.base or devcluster("base-image")))
-        put_model()
+        put_models()
     except BuildError as error:
         say(str(error))
         return 1
-    say(f"{IMAGE} is on the worker, the model in {NODE_FOLDER}/{MODEL}")
+    say(f"{IMAGE} is on the worker, the models {' and '.join(weights.FORMS)} in {NODE_FOLDER}")
     return 0
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from images.ollama.build import NODE_FOLDER
-from images.ollama.models import DEEP
 from images.ollama.variants import ONE_SLOT, SHORT, SHORT_CONTEXT
+from images.tiny.weights import DEEP
 from tests.cluster.conftest import ROOT, check_nothing_left, create_namespace, make
 from tests.support import ollama_registry
 from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome

@@ -64,7 +64,7 @@ def check_what_ran(status: dict[str, Any]) -> None:
     vllm = engines["vllm"]
     assert vllm["version"] == VERSION
     assert vllm["imageID"].startswith(f"{IMAGE.rpartition(':')[0]}@sha256:")
-    assert vllm["servedModel"] == "/models/tiny"
+    assert vllm["servedModel"] == "/models/tiny-deep"
     assert vllm["effective"]["maxModelLen"] == 2048
     assert vllm["effective"]["dtype"] == "float16"
     assert vllm["effective"]["prefixCaching"] is True

@@ -33,7 +33,7 @@ def test_llama_cpp_against_ollama_on_the_cpu(place: Namespace, request: pytest.F
     one, _ = status["targets"]
     engine = one["engine"]
     assert engine["imageID"].startswith(f"{IMAGE.rpartition(':')[0]}@sha256:")
-    assert engine["servedModel"] == "/models/llama-cpp/tiny.gguf"
+    assert engine["servedModel"] == "/models/llama-cpp/tiny-deep.gguf"
     assert (engine["effective"]["numParallel"], engine["effective"]["contextLength"]) == (SLOTS, CONTEXT)
     assert engine["effective"]["quantization"] == "F16"
     assert condition(one, "SettingsInForce")["status"] == "True", one["conditions"]

@@ -22,7 +22,7 @@ from tests.support.runs import benchmark
 
 BUILT = ("ollama", "vllm", "guidellm")
 PORT = 8000
-USERS, TOKENS, REPEATS = 2, 256, 3
+USERS, TOKENS, REPEATS = 2, 128, 3
 """Long answers: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
 LEAST = 2
 """Of these points have to be usable, of either: a busy machine may spoil one."""
