@@ -13,7 +13,7 @@ from images.tiny.words import successors, vocabulary
 
 LAYERS, HIDDEN, FEED_FORWARD = 2, 256, 1536
 DEEP = "tiny-deep"
-FORMS = {"tiny": LAYERS, DEEP: 24}
+FORMS = {"tiny": LAYERS, DEEP: 12}
 """Name → layers. The deep one takes some milliseconds a token, as real models do: of the other's tokens, several come in
 the time for which a busy machine holds up whoever reads them."""
 # As little attention as there can be: in llama.cpp a slot's tokens attend over the cells of all slots, masked or

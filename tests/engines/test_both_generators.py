@@ -1,7 +1,7 @@
-"""Agreement as a user would see it: real vLLM and real Ollama, each under both load generators, in one run.
+"""Real vLLM and real Ollama, each under both load generators, in one run: the same work, side by side in a table.
 
-Same body, same route, each engine started anew for each load generator. In A/B/A/B order, by one process each: vLLM in
-test_one_vllm.py, Ollama in test_guidellm.py.
+Each engine is started anew for each load generator, and from start to start its own speed differs: whether the figures
+agree is asked of one process each, vLLM in test_one_vllm.py, Ollama in test_guidellm.py.
 """
 
 from typing import Any
@@ -11,7 +11,6 @@ import yaml
 
 from tests.engines.conftest import show
 from tests.engines.test_comparison import EXAMPLE, TARGETS
-from tests.engines.test_guidellm import overlap
 from tests.support.cluster import SATURATED, Namespace
 
 BUILT = ("ollama", "vllm", "guidellm")
@@ -43,7 +42,7 @@ def experiment() -> dict[str, Any]:
     return run
 
 
-def test_both_load_generators_agree_on_real_engines(place: Namespace, request: pytest.FixtureRequest) -> None:
+def test_both_load_generators_side_by_side_on_real_engines(place: Namespace, request: pytest.FixtureRequest) -> None:
     place.apply(experiment())
     status = place.wait_finished("both-generators", within=WITHIN)
     show(request.config, f"EngineBench's load generator and GuideLLM {VERSION}, the same engines in turn", status)
@@ -58,11 +57,5 @@ def test_both_load_generators_agree_on_real_engines(place: Namespace, request: p
         both = (engine, engine + BY_GUIDELLM)
         prompts = [next(p["promptTokensMean"] for p in points if p["target"] == name) for name in both]
         assert max(prompts) == pytest.approx(min(prompts), rel=0.02), "the same work"
-        own, theirs = (
-            [p["itlMilliseconds"]["p50"] for p in points if p["target"] == name and p["validity"] != "Invalid"]
-            for name in both
-        )
-        if own and theirs and engine != "vllm":  # which differs from start to start by more: test_one_vllm.py
-            assert overlap(own, theirs), f"{engine}: ITL P50 here {own}, by GuideLLM {theirs} ms"
     usable = {p["target"] for p in points if p["validity"] != "Invalid"}
     assert {"vllm", "vllm" + BY_GUIDELLM} <= usable, "of vLLM both load generators have usable points"
