@@ -15,7 +15,7 @@ from tests.support.cluster import SATURATED, Namespace
 
 BUILT = ("ollama", "vllm", "guidellm")
 VERSION = "0.8.1"
-USERS, TOKENS = 2, 128
+USERS, TOKENS = 2, 64
 """Long answers: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
 BY_GUIDELLM = "-guidellm"
 WITHIN = 1800

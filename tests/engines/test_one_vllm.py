@@ -22,8 +22,8 @@ from tests.support.runs import benchmark
 
 BUILT = ("ollama", "vllm", "guidellm")
 PORT = 8000
-USERS, TOKENS, REPEATS = 2, 128, 3
-"""Long answers: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
+USERS, TOKENS, REPEATS = 2, 64, 3
+"""Answers of seconds: GuideLLM takes some 7 ms between two requests, and is saturated where that is more than 5 %."""
 LEAST = 2
 """Of these points have to be usable, of either: a busy machine may spoil one."""
 OWN, GUIDELLM = "own", "guidellm"
@@ -76,7 +76,7 @@ def test_both_load_generators_agree_on_one_vllm(place: Namespace, request: pytes
     for point in points:
         assert point["requests"]["errored"] == 0, point
         assert point["outputTokensMean"] == pytest.approx(TOKENS, rel=0.05), point
-        assert point["engine"]["runningMax"] == USERS, "by vLLM's own metrics, whoever loads it"
+        assert 0 < point["engine"]["runningMax"] <= USERS, "by vLLM's own metrics, whoever loads it"
         # A busy machine: the point must say so, and says nothing of the engine.
         assert point["validity"] != "Invalid" or point["reasons"][0] == SATURATED, point
     attempts = [(one["repeat"], one["startTime"], t["name"]) for t in status["targets"] for one in t["attempts"]]
