@@ -76,7 +76,7 @@ async def test_a_model_is_pulled_without_tls_and_told_in_bytes(ollama: str, regi
     assert report.served_model == name, "as Ollama calls it, which is what was asked for a completion"
     assert report.effective["modelRegistry"] == f"http://{registry.authority}, WITHOUT TLS"
     assert report.model_digest
-    size = sum(f.stat().st_size for f in (registry.folder / "blobs").iterdir())
+    size = sum(registry.sizes())
     assert report.model_download_seconds is not None
     assert report.model_download_seconds >= size / RATE
     done = [progress.bytes_done or 0 for progress in told]
@@ -95,7 +95,7 @@ async def test_a_connection_that_breaks_is_taken_up_again_by_ollama(ollama: str,
 
 def large(registry: Registry) -> int:
     """Bytes of the model's weights."""
-    return max(f.stat().st_size for f in (registry.folder / "blobs").iterdir())
+    return max(registry.sizes())
 
 
 @pytest.mark.parametrize(

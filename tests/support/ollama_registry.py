@@ -7,6 +7,7 @@ It serves an Ollama models folder under every name `<fault>/<model>` whose model
 """
 
 import argparse
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Registry(FileServer):
     def name(self, fault: str, model: str = "tiny") -> str:
         """What a run calls the model."""
         return f"http://{self.authority}/{fault}/{model}"
+
+    def sizes(self, model: str = "tiny") -> list[int]:
+        """Bytes of each blob that a model consists of."""
+        manifest = json.loads((self.folder / OFFICIAL / model / "latest").read_text())
+        return [blob["size"] for blob in (manifest["config"], *manifest["layers"])]
 
 
 class _Handler(FileHandler):
