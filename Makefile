@@ -73,7 +73,7 @@ ALONE := tests/unit/bench tests/unit/validity/test_healthy.py tests/unit/validit
   $(patsubst %,tests/unit/loadgen/test_%.py,point closed_loop open_loop saturation monitor)
 
 test-unit: $(VENV) ## Rules as tables, and every part by itself
-	@$(PYTEST) -q --numprocesses=auto $(patsubst %,--ignore=%,$(WAITING) $(ALONE)) tests/unit
+	@$(PYTEST) -q --numprocesses=auto $(WAITING:%=--ignore=%) --ignore=tests/unit/bench tests/unit
 	@$(PYTEST) -q --numprocesses=2 $(ALONE:%=--ignore=%) $(WAITING)
 	@$(PYTEST) -q $(ALONE)
 

@@ -1,9 +1,9 @@
 """The engine's own metrics over a window: what they come to, beside our own figures of the same events, and as series.
 
 Means of histograms are difference of sum ÷ difference of count between the scrape at the window's opening and the one
-at its close. Ours are over what came in between the same two moments: first contents of all requests, tracked or not,
-each with an instant of its own; and gaps between content events, whose count and sum are known at every second of the
-window and taken to grow evenly in between.
+at its close (of a window of GuideLLM's, the first and the last one in it). Ours are over what came in between the same
+two moments: first contents of all requests, tracked or not, each with an instant of its own; and gaps between content
+events, whose count and sum are known at every second of the window and taken to grow evenly in between.
 """
 
 from collections.abc import Callable, Iterable, Sequence

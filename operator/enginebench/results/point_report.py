@@ -142,7 +142,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
 
 
 class EngineMetrics(Wire, frozen=True, kw_only=True):
-    """The engine's own metrics over the window: from the scrape at its opening to the one at its close.
+    """The engine's own metrics over the window: from the scrape at its opening to the one at its close; of a window of
+    GuideLLM's, from the first scrape in it to the last one.
 
     The means beside each other are of the same events: first tokens and gaps between those two scrapes, whatever
     request they belong to. `results.engine_metrics` has the formulas.
