@@ -183,6 +183,8 @@ async def _complete(
             return False
         if number:
             await asyncio.sleep(how.gap)
+        if writer.is_closing():
+            return False
         if b"word" in event:
             served.last = monotonic()
             served.first = served.first or served.last

@@ -123,8 +123,8 @@ async def test_the_engine_s_own_metrics_are_of_the_window(tmp_path: Path) -> Non
     found = report.engine_metrics
     assert found is not None
     assert found.unobserved == ""
-    assert 3 <= found.scrapes < len(asked_at), "one a second, of a window of three; more before and after"
-    assert 2 <= found.seconds <= 3.05
+    assert 2 <= found.scrapes < len(asked_at), "one a second, of a window of three; more before and after"
+    assert found.scrapes - 1.2 <= found.seconds <= 3.05, "from the first of them to the last"
     assert found.running_max == 3
     assert found.generation_tokens == pytest.approx(1000 * found.seconds, rel=0.02)
     assert (found.own_gap_count, found.own_gap_mean) == (None, None), "GuideLLM does not tell them"
