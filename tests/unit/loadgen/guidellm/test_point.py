@@ -1,6 +1,6 @@
 """The course of a point with GuideLLM: a program stands for it that asks the engine nothing and writes its layout.
 
-What GuideLLM itself does with an engine is tested with the real one (`test_real`, `tests/cluster`).
+What GuideLLM itself does with an engine is tested with the real one (`tests/engines/guidellm`, `tests/cluster`).
 """
 
 import asyncio

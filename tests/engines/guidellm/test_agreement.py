@@ -15,10 +15,9 @@ from enginebench.workflow.verdicts import judge_point
 from images.ollama.binary import ensure_ollama_binary
 from images.ollama.models import ensure_tiny_model, serving
 from images.tiny.weights import DEEP
+from tests.engines.guidellm.real import by_guidellm, by_ourselves
 from tests.support.agreement import agree
 from tests.support.cluster import SATURATED
-from tests.unit.loadgen.guidellm.packages import environment
-from tests.unit.loadgen.guidellm.real import by_guidellm, by_ourselves
 from tests.unit.loadgen.plans import plan
 
 USERS, TOKENS = 2, 64
@@ -54,7 +53,6 @@ def median(figure: Figure) -> float:
 
 @pytest.mark.parametrize("version", ["0.8.1", "0.2.1"])
 async def test_both_load_generators_agree_on_a_real_engine(url: str, tmp_path: Path, version: str) -> None:
-    environment(version)  # skipped where it is not installed
     own: list[PointReport] = []
     theirs: list[PointReport] = []
     for turn in range(TURNS):

@@ -8,12 +8,15 @@ import pytest
 
 from devcluster.settings import load
 
+OF_THE_IMAGES = (3, 11)
+
 
 def environment(version: str) -> dict[str, str]:
-    """Variables with which this Python finds them; the test is skipped where they are not there."""
+    """Variables with which this Python finds them; the test is skipped where it is not the Python of the images."""
+    if sys.version_info[:2] != OF_THE_IMAGES:
+        pytest.skip(f"GuideLLM is installed for the images' Python {OF_THE_IMAGES}, and this is another one")
     found = sorted((load().cache / "guidellm" / "built").glob(f"site-{version}-*/site"))
-    if not found or sys.version_info[:2] != (3, 11):
-        pytest.skip(f"GuideLLM {version} is not installed (make guidellm), or for another Python")
+    assert found, f"GuideLLM {version} is not installed: make guidellm"
     paths = {"PYTHONPATH": str(found[-1]), "PATH": f"{programs()}:{os.environ['PATH']}"}
     return {**os.environ, **paths, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 

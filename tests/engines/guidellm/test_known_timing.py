@@ -16,8 +16,7 @@ from bench import reference
 from enginebench.api.loadplan import DatasetPlan, PointPlan, RequestPlan, SyntheticRows
 from enginebench.workflow.reasons import OWN_TTFT_MILLISECONDS
 from enginebench.workflow.verdicts import judge_point
-from tests.unit.loadgen.guidellm.packages import environment
-from tests.unit.loadgen.guidellm.real import by_guidellm
+from tests.engines.guidellm.real import by_guidellm
 from tests.unit.loadgen.plans import plan
 
 pytestmark = pytest.mark.skipif(
@@ -36,7 +35,6 @@ def off(said: object, true: float, overhead: float) -> bool:
 
 @pytest.mark.parametrize(("version", "users"), [("0.2.1", 2), ("0.8.1", 2), ("0.8.1", 64)])
 async def test_it_is_right_or_says_that_it_is_not(tmp_path: Path, version: str, users: int) -> None:
-    environment(version)  # skipped where it is not installed
     with reference.running(reference.build(), options=("--ttft-ms", str(TTFT), "--itl-ms", str(ITL))) as server:
         of = plan(
             server.url,

@@ -19,8 +19,8 @@ from enginebench.loadgen.point import load_of
 from enginebench.results import figures
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.record import RequestRecord, Window
+from tests.engines.guidellm.packages import environment
 from tests.support.engine import Behaviour, Engine, serving
-from tests.unit.loadgen.guidellm.packages import environment
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.points import site_of
 
@@ -86,7 +86,6 @@ def odd(records: list[RequestRecord]) -> list[RequestRecord]:
 
 @pytest.mark.parametrize("version", ["0.2.1", "0.8.1"])
 async def test_both_formulas_come_to_the_same(version: str) -> None:
-    environment(version)  # skipped where it is not installed
     # GuideLLM's end of a request is its last content here: both count latencies to that.
     records = odd([replace(record, end=record.last) for record in await recorded()])
     assert len(records) > 100

@@ -9,13 +9,13 @@ from enginebench.api.loadplan import GuideLlmPlan, LoadPlan, PointPlan
 from enginebench.loadgen.guidellm.point import ADAPTERS, GuideLlm
 from enginebench.loadgen.point import measure
 from enginebench.results.point_report import PointReport
+from tests.engines.guidellm.packages import environment
 from tests.unit.loadgen.guidellm.agents import agent_with
-from tests.unit.loadgen.guidellm.packages import environment
 from tests.unit.loadgen.points import site_of
 
 
 async def by_guidellm(of: LoadPlan, version: str, folder: Path, point: PointPlan) -> PointReport:
-    """By the real GuideLLM; the test is skipped where this version is not installed."""
+    """By the real GuideLLM."""
     variables = environment(version)
     of = replace(of, guidellm=next(GuideLlmPlan(version=known) for known in ("0.2.1", "0.8.1") if known == version))
     await asyncio.to_thread(folder.mkdir)
