@@ -11,7 +11,7 @@ import msgspec
 from enginebench.cluster import labels
 from enginebench.cluster.api import Obj
 from enginebench.results import messages
-from enginebench.results.point_report import PointReport
+from enginebench.results.point_report import FORMAT, PointReport, format_of
 from enginebench.workflow.observed import ReceivedPoint
 
 KEY = "point.json.gz"
@@ -29,14 +29,33 @@ def digest(point: ReceivedPoint) -> str:
 
 
 def unpacked(config_map: Obj) -> ReceivedPoint | None:
-    """The point inside; None where it is none, or not the one that its digest names."""
+    """The point inside; None where it is none, is not the one that its digest names, or is of another format."""
+    payload = _whole(config_map)
+    try:
+        if payload is None or format_of(payload) != FORMAT:
+            return None
+        report = messages.decode("point", payload)
+    except msgspec.MsgspecError:
+        return None
+    return ReceivedPoint(report=report, payload=payload) if isinstance(report, PointReport) else None
+
+
+def strange_format(config_map: Obj) -> int | None:
+    """The format of a point that is whole, and not of the one that is read here."""
+    payload = _whole(config_map)
+    try:
+        found = format_of(payload) if payload is not None else FORMAT
+    except msgspec.MsgspecError:
+        return None
+    return found if found != FORMAT else None
+
+
+def _whole(config_map: Obj) -> bytes | None:
+    """The report's JSON; None where its digest is another."""
     text = (config_map.get("binaryData") or {}).get(KEY, "")
     said = (config_map["metadata"].get("annotations") or {}).get(labels.SHA256, "")
     try:
         payload = gzip.decompress(base64.b64decode(text, validate=True))
-        if hashlib.sha256(payload).hexdigest() != said:
-            return None
-        report = messages.decode("point", payload)
-    except (binascii.Error, OSError, EOFError, zlib.error, msgspec.MsgspecError):
+    except (binascii.Error, OSError, EOFError, zlib.error):
         return None
-    return ReceivedPoint(report=report, payload=payload) if isinstance(report, PointReport) else None
+    return payload if hashlib.sha256(payload).hexdigest() == said else None

@@ -6,8 +6,8 @@ from typing import Any
 
 from enginebench.cluster import labels
 from enginebench.cluster.api import KubeApi, Obj
-from enginebench.cluster.payload import unpacked
-from enginebench.results.point_report import PointReport
+from enginebench.cluster.payload import strange_format, unpacked
+from enginebench.results.point_report import FORMAT, PointReport
 from enginebench.workflow.names import data_selector
 
 Key = tuple[str, int, int]
@@ -21,6 +21,8 @@ class Point:
 
     row: Mapping[str, Any]
     report: PointReport | None
+    unread: str = ""
+    """Why there is none, though the ConfigMap is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Run:
     def missing(self) -> list[str]:
         """Measured points whose data could not be had, in words."""
         return [
-            f"{point.row['target']}, load point {point.row['index']}, attempt {point.row['attempt']}"
+            f"{point.row['target']}, load point {point.row['index']}, attempt {point.row['attempt']}{point.unread}"
             for point in self.points
             if point.report is None and point.row.get("validity") != "Skipped"
         ]
@@ -45,12 +47,18 @@ async def read(api: KubeApi, namespace: str, name: str) -> Run | None:
     found = await api.get("BenchmarkRun", namespace, name)
     if found is None:
         return None
-    reports: dict[Key, PointReport] = {}
+    points: dict[Key, PointReport] = {}
+    unread: dict[Key, str] = {}
     for listed in await api.list("ConfigMap", namespace, labels=data_selector(found["metadata"]["uid"])):
         whole = await api.get("ConfigMap", namespace, listed["metadata"]["name"])  # a list has only the metadata
-        point = unpacked(whole) if whole is not None else None
-        if point is not None:
-            said = listed["metadata"]["labels"]
-            reports[said[labels.TARGET], int(said[labels.ATTEMPT]), point.report.index] = point.report
+        if whole is None:
+            continue
+        said = listed["metadata"]["labels"]
+        key = (said[labels.TARGET], int(said[labels.ATTEMPT]), int(said[labels.POINT]))
+        if (point := unpacked(whole)) is not None:
+            points[key] = point.report
+        elif (other := strange_format(whole)) is not None:
+            unread[key] = f" (format {other}; this version reads {FORMAT})"
     rows = (found.get("status") or {}).get("points") or ()
-    return Run(found, [Point(row, reports.get((row["target"], row["attempt"], row["index"]))) for row in rows])
+    keys = [(row["target"], row["attempt"], row["index"]) for row in rows]
+    return Run(found, [Point(row, points.get(key), unread.get(key, "")) for row, key in zip(rows, keys, strict=True)])

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from gzip import GzipFile
 
 
-class Line(Wire, frozen=True, kw_only=True, omit_defaults=False):
-    """One request that overlapped the window, in the order in which they ended. Null: it has not happened."""
+FORMAT = 1
+"""Of a line: another where a field comes to mean something else."""
+
+
+class Line(Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="format", tag=FORMAT):
+    """One request that overlapped the window, in the order in which they ended. Null: it has not happened. Each names
+    its `format`: lines of several files can be put together."""
 
     start_seconds: float
     """Just before its first byte was sent (at a request rate: when it was due), from the opening of the window on;

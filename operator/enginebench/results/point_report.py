@@ -1,21 +1,29 @@
 """What a load pod says of one load point, with all its parts: the payload of its frame.
 
 Evidence, never a verdict. Times of day are Unix seconds by the pod's clock; latencies are milliseconds; rates are per
-second.
+second. It is stored as it came, and may be read by another version: a field that is not known is passed over, and what
+would be misunderstood without it gets another FORMAT.
 """
 
 import msgspec
 
 from enginebench.api.loadplan import Wire
 
+FORMAT = 1
+"""Of a stored report."""
 
-class Censored(Wire, frozen=True, kw_only=True):
+
+class Part(Wire, frozen=True, forbid_unknown_fields=False):
+    """Base of a report's parts."""
+
+
+class Censored(Part, frozen=True, kw_only=True):
     """A quantile that was not reached: the true value is at least this."""
 
     at_least: float
 
 
-class Figure(Wire, frozen=True, kw_only=True):
+class Figure(Part, frozen=True, kw_only=True):
     """Nearest-rank percentiles of one figure, in milliseconds, with how many samples they rest on."""
 
     count: int
@@ -27,7 +35,7 @@ class Figure(Wire, frozen=True, kw_only=True):
     censored: int = 0
 
 
-class Drift(Wire, frozen=True, kw_only=True):
+class Drift(Part, frozen=True, kw_only=True):
     """How a figure changed over the window."""
 
     change: float
@@ -36,7 +44,7 @@ class Drift(Wire, frozen=True, kw_only=True):
     """Student's t with 8 degrees of freedom, at most 1e6: `results.stationarity` says of what."""
 
 
-class RequestCounts(Wire, frozen=True, kw_only=True):
+class RequestCounts(Part, frozen=True, kw_only=True):
     """Requests started in the window, by how they ended when the drain was over."""
 
     succeeded: int = 0
@@ -44,7 +52,7 @@ class RequestCounts(Wire, frozen=True, kw_only=True):
     incomplete: int = 0
 
 
-class Delivery(Wire, frozen=True, kw_only=True):
+class Delivery(Part, frozen=True, kw_only=True):
     """How an open loop kept to its schedule."""
 
     scheduled: int
@@ -58,7 +66,7 @@ class Delivery(Wire, frozen=True, kw_only=True):
     significantly more at the end than at the beginning."""
 
 
-class ShortPrompts(Wire, frozen=True, kw_only=True):
+class ShortPrompts(Part, frozen=True, kw_only=True):
     """Prompts of which the server counts fewer tokens than the data set: `results.prompts` says when they are short."""
 
     requests: int
@@ -70,7 +78,7 @@ class ShortPrompts(Wire, frozen=True, kw_only=True):
     """By the data set, of the same."""
 
 
-class Strained(Wire, frozen=True, kw_only=True):
+class Strained(Part, frozen=True, kw_only=True):
     """How hard another load generator, of which only its processes are seen, had it in the window."""
 
     cpus: float
@@ -86,7 +94,7 @@ class Strained(Wire, frozen=True, kw_only=True):
     """Requests in flight, on the average over the window."""
 
 
-class Evidence(Wire, frozen=True, kw_only=True):
+class Evidence(Part, frozen=True, kw_only=True):
     """What the verdict on a point is made from."""
 
     interrupted: bool = False
@@ -141,7 +149,7 @@ class Evidence(Wire, frozen=True, kw_only=True):
     """Where there were any."""
 
 
-class EngineMetrics(Wire, frozen=True, kw_only=True):
+class EngineMetrics(Part, frozen=True, kw_only=True):
     """The engine's own metrics over the window: from the scrape at its opening to the one at its close; of a window of
     GuideLLM's, from the first scrape in it to the last one.
 
@@ -184,7 +192,7 @@ class EngineMetrics(Wire, frozen=True, kw_only=True):
     own_gap_mean: float | None = None
 
 
-class GpuState(Wire, frozen=True, kw_only=True):
+class GpuState(Part, frozen=True, kw_only=True):
     """The engine's GPUs in the window, by NVIDIA's DCGM exporter: over all of them and all samples."""
 
     unobserved: str = ""
@@ -213,7 +221,7 @@ class GpuState(Wire, frozen=True, kw_only=True):
     """How long the hottest GPU was held down for heat."""
 
 
-class GuideLlmCount(Wire, frozen=True, kw_only=True):
+class GuideLlmCount(Part, frozen=True, kw_only=True):
     """The window as GuideLLM 0.2.1 counts: `results.guidellm`."""
 
     requests: int
@@ -224,7 +232,7 @@ class GuideLlmCount(Wire, frozen=True, kw_only=True):
     output_tokens_per_second: float
 
 
-class GuideLlmReport(Wire, frozen=True, kw_only=True):
+class GuideLlmReport(Part, frozen=True, kw_only=True):
     """What GuideLLM itself says of a point, by its own formulas: over all of its run, from the first request on."""
 
     requests_per_second: float
@@ -238,14 +246,14 @@ class GuideLlmReport(Wire, frozen=True, kw_only=True):
     itl_mean: float | None = None
 
 
-class Span(Wire, frozen=True, kw_only=True):
+class Span(Part, frozen=True, kw_only=True):
     """The ends of a 95 % interval."""
 
     low: float
     high: float
 
 
-class WithinPoint(Wire, frozen=True, kw_only=True):
+class WithinPoint(Part, frozen=True, kw_only=True):
     """How far figures spread within this one window, by a moving-block bootstrap: `results.bootstrap`. It says nothing
     of another start of the engine. Absent where there are too few blocks, or requests were censored."""
 
@@ -261,7 +269,7 @@ class WithinPoint(Wire, frozen=True, kw_only=True):
     itl_p99: Span | None = None
 
 
-class RequestBody(Wire, frozen=True, kw_only=True):
+class RequestBody(Part, frozen=True, kw_only=True):
     """What every request of a target asks for, its prompt left out: only with the same are two runs the same work."""
 
     digest: str
@@ -270,8 +278,8 @@ class RequestBody(Wire, frozen=True, kw_only=True):
     """As it is sent, with an empty prompt and the plan's cap on the output tokens; empty where it is over 4 KiB."""
 
 
-class PointReport(Wire, frozen=True, kw_only=True):
-    """One load point as measured."""
+class PointReport(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
+    """One load point as measured. Its JSON begins with its `format`."""
 
     index: int
     repeat: int = 0
@@ -326,3 +334,12 @@ class PointReport(Wire, frozen=True, kw_only=True):
     generator_version: str = ""
     guidellm_report: GuideLlmReport | None = None
     """Where GuideLLM was the load generator."""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format: int = 0
+
+
+def format_of(payload: bytes) -> int:
+    """The FORMAT that a report's JSON names, 0 where it names none; `msgspec.MsgspecError` where it is none."""
+    return msgspec.json.decode(payload, type=_Header).format

@@ -45,12 +45,20 @@ def report(index: int, **changes: Any) -> PointReport:
     return PointReport(**{**members, **changes})
 
 
-def config_map(point: PointReport, target: str = "vllm", attempt: int = 1) -> dict[str, Any]:
-    received = ReceivedPoint(report=point, payload=messages.encode(point))
+def config_map(
+    point: PointReport, target: str = "vllm", attempt: int = 1, payload: bytes | None = None
+) -> dict[str, Any]:
+    """`payload`: what another version has written instead."""
+    received = ReceivedPoint(report=point, payload=payload or messages.encode(point))
     return {
         "metadata": {
             "name": f"{target}-{point.index}",
-            "labels": {labels.TARGET: target, labels.ATTEMPT: str(attempt), labels.RUN_UID: UID},
+            "labels": {
+                labels.TARGET: target,
+                labels.ATTEMPT: str(attempt),
+                labels.POINT: str(point.index),
+                labels.RUN_UID: UID,
+            },
             "annotations": {labels.SHA256: digest(received)},
         },
         "binaryData": {KEY: packed(received)},

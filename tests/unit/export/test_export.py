@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import polars
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from enginebench.cluster import labels
 from enginebench.export import document, guidellm, main, table
 from enginebench.export.run import Point, Run, read
+from enginebench.results import messages
 from enginebench.results.grid import Grid
 from enginebench.results.point_report import GuideLlmCount
 from tests.unit.export.stored import MS, ROWS, UID, Server, config_map, exported, report
@@ -32,6 +34,33 @@ async def test_what_cannot_be_read_is_named_and_what_was_skipped_is_not() -> Non
     assert run.missing == ["vllm, load point 1, attempt 1"]
 
 
+def written(**changes: Any) -> bytes:
+    """Load point 1 as another version might have written it."""
+    document = json.loads(messages.encode(report(1)))
+    document["evidence"]["smell"] = changes["ttft"] = {**document["ttft"], "colour": "blue"}
+    return json.dumps({**document, "taste": [1], **changes}).encode()
+
+
+async def test_fields_that_a_later_version_has_added_are_passed_over() -> None:
+    run = await exported(config_map(report(0)), config_map(report(1), payload=written()))
+    assert run.missing == []
+    assert run.points[1].report == report(1)
+
+
+@pytest.mark.parametrize(("other", "said"), [({"format": 2}, "format 2"), ({"format": 0}, "format 0")])
+async def test_another_format_is_named_and_not_taken_for_ours(other: dict[str, int], said: str) -> None:
+    run = await exported(config_map(report(0)), config_map(report(1), payload=written(**other)))
+    assert run.points[1].report is None
+    assert run.missing == [f"vllm, load point 1, attempt 1 ({said}; this version reads 1)"]
+
+
+async def test_a_report_that_names_no_format_is_not_guessed_at() -> None:
+    document = json.loads(written())
+    assert document.pop("format") == 1
+    run = await exported(config_map(report(0)), config_map(report(1), payload=json.dumps(document).encode()))
+    assert run.missing == ["vllm, load point 1, attempt 1 (format 0; this version reads 1)"]
+
+
 async def test_a_row_gets_the_data_of_its_own_attempt() -> None:
     run = await exported(config_map(report(0, output_tokens_per_second=9.0), attempt=2), config_map(report(0)))
     assert run.points[0].report == report(0)
@@ -46,6 +75,7 @@ def test_json_has_everything(run: Run) -> None:
     assert (first["row"], second["row"], skipped) == (ROWS[0], ROWS[1], {"row": ROWS[2]})
     assert first["report"]["ttft"]["p99"] == {"atLeast": 60000.0}
     assert first["report"]["outputTokensPerSecond"] == 1.5
+    assert first["report"]["format"] == 1
     itl = first["distributions"]["itl"]
     assert (itl["samples"], itl["totalNanoseconds"], itl["maximumNanoseconds"]) == (3, 40 * MS, 20 * MS)
     [ten, twenty] = itl["buckets"]

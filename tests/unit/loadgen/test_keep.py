@@ -49,6 +49,7 @@ def test_a_line_a_request_with_times_from_its_own_start(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run-1").iterdir()] == ["v-a2-p3.jsonl.gz"]
     first, second = map(json.loads, gzip.decompress((tmp_path / kept.file).read_bytes()).splitlines())
     assert first == {
+        "format": 1,
         "startSeconds": 1.0,
         "tracked": True,
         "sentMilliseconds": 2.0,
