@@ -96,7 +96,7 @@ fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or c
 
 # The peers' environments take 10 GB in the cache and are installed by the first run.
 BENCH_QUICK := --tools "enginebench,bare reader" --streams 64,256,512 --seconds 10
-BENCH_FULL := --tools "enginebench,inference-perf,aiperf,genai-bench,guidellm,bare reader" --modes "one core,best" --write
+BENCH_FULL := --tools "enginebench,inference-perf,aiperf,genai-bench,guidellm,bare reader" --modes "one core,best" --seconds 24 --write
 
 bench-loadgen: $(VENV) ## Our load generator and its peers against a server of known timing (QUICK=1: only ours, a minute)
 	@PYTHONPATH=operator $(PY) -m bench.loadgen $(if $(filter-out 0,$(QUICK)),$(BENCH_QUICK),$(BENCH_FULL))

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 SERVER_CORE = 0
@@ -58,8 +59,23 @@ def cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
+def commit() -> str:
+    """Of this checkout, `-dirty` behind it where a file differs from it; empty outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    with suppress(OSError):
+        folder = Path(__file__).resolve().parent
+        return subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True).stdout.strip()
+    return ""
+
+
+def here_and_now() -> str:
+    """Machine, day and commit: what a figure must be read with."""
+    at = commit()
+    return f"{name()}, on {datetime.now(UTC):%Y-%m-%d}" + (f", at commit {at}" if at else "")
+
+
 def name() -> str:
-    """Processor, cores, memory, kernel, Python: what a figure must be read with."""
+    """Processor, cores, memory, kernel, Python."""
     text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     virtual = ", virtual" if re.search(r"^flags\s*:.*\bhypervisor\b", text, re.MULTILINE) else ""

@@ -4,7 +4,7 @@
         [--seconds 20] [--data FILE] [--rows FILE] [--write]
 
 The server has a core of its own at real-time priority, each client the other one, before all other work. Printed
-are the tables and how our own generator stands against its bounds; exit code 1 if it misses one.
+are the tables and how our own generator stands against its bounds, with margins; exit code 1 if it misses one.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from bench.loadgen.peers.genai_bench import GenAiBench
 from bench.loadgen.peers.guidellm import GuideLlm
 from bench.loadgen.peers.inference_perf import InferencePerf
 from bench.loadgen.peers.peer import Peer
-from bench.loadgen.rows import Mode, Row
+from bench.loadgen.rows import Measurement, Mode, Row
 from bench.loadgen.runner import measure
 from bench.loadgen.table import table
 from bench.loadgen.targets import checks
@@ -40,13 +40,14 @@ def main() -> int:
     arguments = _arguments()
     try:
         saved = arguments.rows and arguments.rows.read_bytes()
-        rows = msgspec.json.decode(saved, type=list[Row]) if saved else _measure(arguments)
+        found = msgspec.json.decode(saved, type=Measurement) if saved else _measure(arguments)
     except DevclusterError as error:
         print(error, file=sys.stderr)
         return 2
     if arguments.data:
-        arguments.data.write_bytes(msgspec.json.format(msgspec.json.encode(rows)) + b"\n")
-    print(f"\n{machine.name()}")
+        arguments.data.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    rows = found.rows
+    print(f"\n{found.taken}")
     for mode in arguments.modes:
         print(f"\n## {mode}")
         print("\n".join(table(rows, mode)))
@@ -54,14 +55,15 @@ def main() -> int:
     print("\n".join(["", *map(str, own)]))
     if arguments.write:
         settings = {name: tool.settings for name, tool in TOOLS.items()}
-        page.write(rows, arguments.modes, machine.name(), [str(check) for check in own], settings)
+        page.write(rows, arguments.modes, found.taken, [str(check) for check in own], settings)
     return 0 if all(check.kept for check in own) else 1
 
 
-def _measure(arguments: argparse.Namespace) -> list[Row]:
+def _measure(arguments: argparse.Namespace) -> Measurement:
     if len(machine.cores()) < 2:  # noqa: PLR2004  # one for the server
         raise DevclusterError("Server and client need a core each: this machine has one only.")
-    program, tools, rows = reference.build(), _tools(arguments.tools), []
+    program, tools = reference.build(), _tools(arguments.tools)
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name, reference.running(program, prefix=machine.server_prefix()) as server:
         folder = Path(name)
         peers = [tool for tool in tools if isinstance(tool, Peer)]
@@ -73,7 +75,7 @@ def _measure(arguments: argparse.Namespace) -> list[Row]:
                     row = measure(tool, server, where, words, streams, arguments.seconds, mode)
                     print(f"{tool.name}, {mode}, {streams}: {row.problem or 'done'}", file=sys.stderr)
                     rows.append(row)
-    return rows
+    return Measurement(taken=machine.here_and_now(), rows=tuple(rows))
 
 
 def _tools(names: list[str]) -> list[Tool]:

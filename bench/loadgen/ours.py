@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 import enginebench
 from bench.loadgen.rows import TOKENS, Reported
 from bench.loadgen.tool import Sign, Task
@@ -13,6 +15,7 @@ from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPl
 from enginebench.results.frames import Decoder
 from enginebench.results.messages import End, Failure, Progress
 from enginebench.results.point_report import Censored, PointReport
+from enginebench.workflow.verdicts import judge_point
 
 OPERATOR = Path(enginebench.__file__).resolve().parent.parent
 ROWS = 500
@@ -25,7 +28,7 @@ class Ours:
 
     name = "enginebench"
     version = enginebench.__version__
-    settings = ""
+    settings = "a process for each core (loadGenerator.processes)"
 
     def __init__(self) -> None:
         self._decoder = Decoder()
@@ -36,7 +39,7 @@ class Ours:
     def command(self, task: Task) -> list[str]:
         """Writes the plan, too."""
         self.__init__()  # type: ignore[misc]  # nothing of the run before
-        return start_command(task.folder, plan(task.url, task.model, [task.streams], task.seconds))
+        return start_command(task.folder, plan(task.url, task.model, [task.streams], task.seconds, task.cores))
 
     def environment(self, task: Task) -> dict[str, str]:  # noqa: ARG002  # Tool's signature
         return environment()
@@ -59,11 +62,11 @@ class Ours:
     def report(self, task: Task) -> Reported:  # noqa: ARG002  # Tool's signature
         if self._point is None:
             raise ValueError(self._failure or "it measured no point")
-        point = self._point
-        return reported(point)
+        verdict = judge_point(self._point)
+        return msgspec.structs.replace(reported(self._point), reasons=verdict.reasons, why=verdict.message)
 
 
-def plan(url: str, model: str, levels: Sequence[int], seconds: int) -> LoadPlan:
+def plan(url: str, model: str, levels: Sequence[int], seconds: int, processes: int = 1) -> LoadPlan:
     """A point for each level, of so many seconds."""
     return LoadPlan(
         run_uid="bench",
@@ -77,6 +80,7 @@ def plan(url: str, model: str, levels: Sequence[int], seconds: int) -> LoadPlan:
         points=tuple(PointPlan(index=index, concurrency=streams) for index, streams in enumerate(levels)),
         duration_seconds=seconds,
         ramp_seconds=RAMP_SECONDS,
+        processes=processes,
     )
 
 

@@ -14,16 +14,18 @@ BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
 def write(
-    rows: Sequence[Row], modes: Sequence[Mode], machine: str, verdicts: Sequence[str], settings: Mapping[str, str]
+    rows: Sequence[Row], modes: Sequence[Mode], taken: str, verdicts: Sequence[str], settings: Mapping[str, str]
 ) -> None:
-    """Replaces what stands between the page's two marks; `settings` tells each tool's best ones in words."""
+    """Replaces what stands between the page's two marks; `settings` tells each tool's best ones in words, `taken` where
+    and when."""
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    lines = [f"Measured on {machine}.", ""]
+    lines = [f"Measured on {taken}.", ""]
     for mode in modes:
         lines += [f"### {TITLES[mode]}", ""]
         if mode == "best":
-            lines += [f"- {tool}: {words}" for tool, words in settings.items() if words]
+            measured = {row.tool for row in rows if row.mode == mode}
+            lines += [f"- {tool}: {words}" for tool, words in settings.items() if words and tool in measured]
         lines += [*table(rows, mode), ""]
     lines += ["### Its bounds", "", "On one core:", "", "```text", *verdicts, "```", ""]
     PAGE.write_text(before + BEGIN + "\n".join(lines) + END + after, "utf-8")

@@ -31,6 +31,10 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     gap_p99: float | None = None
     requests: int = 0
     errors: int = 0
+    reasons: tuple[str, ...] = ()
+    """EngineBench's own only: what its operator would hold against the point."""
+    why: str = ""
+    """The same in words."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of all its processes, in the steady part."""
     memory_bytes: int = 0
     """Peak of all its processes."""
+    unknown: str = ""
+    """Why rate and processor time are None."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,3 +62,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     problem: str = ""
     """Why there is no report."""
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows of one session."""
+
+    taken: str
+    """On which machine, on which day, at which commit."""
+    rows: tuple[Row, ...]

@@ -30,15 +30,17 @@ def _line(row: Row) -> str:
     taken = load.tokens_per_second
     cells = [
         tool,
-        f"{taken:,.0f}, {100 * taken / ideal(row.streams):.1f} %" if taken is not None else "",
+        f"{taken:,.0f}, {100 * taken / ideal(row.streams):.1f} %"
+        if taken is not None
+        else f"not known: {load.unknown}",
         _number(said.tokens_per_second, 0),
-        f"{_number(said.ttft_p50)} / {_number(said.ttft_p99)}",
+        f"{_number(said.ttft_p50)} / {_number(said.ttft_p99)}" if said.ttft_p99 is not None else "",
         f"{truth.ttft.p50:.1f} / {truth.ttft.p99:.1f}",
         _number(said.itl_p99),
         _number(truth.itl.p99 if said.itl_p99 is not None else None),
         _number(said.gap_p99),
         _number(truth.gap.p99 if said.gap_p99 is not None else None),
-        _number(load.cpu_per_1000_tokens, 4),
+        _number(load.cpu_per_1000_tokens, 4) or "not known",
         f"{load.memory_bytes / 1e6:.0f}",
         _number(load.start_up_seconds, 2),
     ]

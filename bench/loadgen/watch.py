@@ -44,11 +44,13 @@ class Watch:
         """What was seen; the steady part lies between the ramp and the last requests."""
         steady = steady_part(self._looks)
         tokens = steady[-1].tokens - steady[0].tokens if steady else 0
+        unknown = f"{len(self._looks)} looks at it, {len(steady)} in the steady part: two are wanted"
         return Load(
             start_up_seconds=start_up_seconds,
             tokens_per_second=tokens / (steady[-1].at - steady[0].at) if tokens else None,
             cpu_per_1000_tokens=1000 * (steady[-1].cpu - steady[0].cpu) / tokens if tokens else None,
             memory_bytes=self._memory,
+            unknown="" if tokens else unknown,
         )
 
     def _run(self) -> None:

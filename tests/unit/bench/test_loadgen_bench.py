@@ -1,5 +1,6 @@
 """The side-by-side bench: what it looks at from outside, what it asks of our own generator, and one short real run."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,16 +10,18 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from bench import reference
+from bench import machine, reference
 from bench.loadgen import page
 from bench.loadgen.ours import Ours
-from bench.loadgen.rows import Load, Reported, Row, ideal
+from bench.loadgen.rows import Load, Mode, Reported, Row, ideal
 from bench.loadgen.runner import measure
 from bench.loadgen.table import HEAD, table
-from bench.loadgen.targets import checks
+from bench.loadgen.targets import Check, checks
+from bench.loadgen.tool import Task
 from bench.loadgen.tree import Tree
 from bench.loadgen.watch import Look, steady_part
 from bench.reference import Quantiles, Truth
+from enginebench.api import loadplan
 
 
 def truth(ttft_p99: float = 50.1, itl_p99: float = 10.0) -> Truth:
@@ -51,8 +54,39 @@ def test_the_ideal() -> None:
 
 def test_all_bounds_are_looked_at() -> None:
     found = list(checks([row(64), row(256), row(512)]))
-    assert len(found) == 11
+    assert len(found) == 13
     assert all(check.kept for check in found)
+
+
+def test_a_margin_is_told_in_percent_of_the_bound() -> None:
+    assert str(Check("CPU", 0.0152, 0.015, "s")) == "MISS  CPU: 0.0152 s, bound 0.015 s, margin -1.3 %"
+    assert str(Check("memory", 15.0, 60.0, "MB")) == "PASS  memory: 15 MB, bound 60 MB, margin 75.0 %"
+
+
+def test_a_reason_against_our_own_point_is_a_miss_and_named() -> None:
+    said = msgspec.structs.replace(row().reported or Reported(), reasons=("NotStationary",), why="it drifts")
+    [missed] = [check for check in checks([msgspec.structs.replace(row(), reported=said)]) if not check.kept]
+    assert (
+        str(missed)
+        == "MISS  held against the point at 256 streams (NotStationary: it drifts): 1 reasons, bound 0 reasons"
+    )
+
+
+def test_every_start_must_be_quick() -> None:
+    slow = msgspec.structs.replace(row(1), load=Load(start_up_seconds=0.6))
+    [missed] = [check for check in checks([slow, row(64), row(16)]) if not check.kept]
+    assert missed.what == "process start to first request, the slowest of 3"
+    assert missed.value == 0.6
+
+
+@pytest.mark.parametrize(("mode", "cores"), [("one core", 1), ("best", 2)])
+def test_our_own_takes_a_process_for_each_core(mode: Mode, cores: int, tmp_path: Path) -> None:
+    task = Task(
+        url="http://127.0.0.1:1", model="m", streams=8, seconds=20, mode=mode, cores=cores, folder=tmp_path,
+        tokenizer=tmp_path,
+    )  # fmt: skip
+    command = Ours().command(task)
+    assert loadplan.decode(Path(command[-1]).read_bytes()).processes == cores
 
 
 @pytest.mark.parametrize(
@@ -85,21 +119,50 @@ def test_the_table_has_a_cell_for_every_head() -> None:
     assert {line.count("|") for line in lines} == {HEAD.count("|")}
 
 
+def test_what_a_tool_does_not_say_is_left_empty_and_what_was_not_seen_says_why() -> None:
+    silent = msgspec.structs.replace(row(), reported=Reported())
+    unseen = msgspec.structs.replace(row(), load=Load(unknown="3 looks at it, 1 in the steady part: two are wanted"))
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table([silent, unseen], "one core")
+        if "256" not in line
+    ]
+    heads, _, _, first, second = (cells[at] for at in range(-5, 0))
+    assert first[heads.index("TTFT P50 / P99, ms")] == ""
+    assert second[1] == "not known: 3 looks at it, 1 in the steady part: two are wanted"
+    assert second[heads.index("CPU-s per 1k tokens")] == "not known"
+
+
 def test_the_drawing_and_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(page, "DRAWING", tmp_path / "page.svg")
     page.PAGE.write_text(f"before\n{page.BEGIN}old\n{page.END}after\n")
     failed = msgspec.structs.replace(row(), tool="other", reported=None, problem="it fell")
     for _ in range(2):  # what it writes it can replace
-        page.write([row(64), row(256), failed], ["one core"], "a machine", ["PASS"], {})
+        page.write([row(64), row(256), failed], ["one core"], "a machine, on a day", ["PASS"], {})
     text = page.PAGE.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert text.count("a machine") == text.count("**256 streams**") == 1
+    assert text.count("Measured on a machine, on a day.") == text.count("**256 streams**") == 1
     assert "old" not in text
     drawing = ElementTree.parse(page.DRAWING)  # noqa: S314  # our own
     lines = drawing.findall(".//{http://www.w3.org/2000/svg}polyline")
     assert [len(line.attrib["points"].split()) for line in lines] == [2, 1, 2, 0, 2, 1]
+
+
+def test_the_settings_of_the_tools_that_were_measured_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(page, "DRAWING", tmp_path / "page.svg")
+    page.PAGE.write_text(f"{page.BEGIN}{page.END}")
+    best = msgspec.structs.replace(row(), mode="best")
+    page.write([best], ["best"], "a machine", [], {"enginebench": "more of it", "absent": "all of it", "bare": ""})
+    assert [line for line in page.PAGE.read_text().splitlines() if line.startswith("- ")] == [
+        "- enginebench: more of it"
+    ]
+
+
+def test_where_and_when() -> None:
+    assert re.search(r", on \d{4}-\d\d-\d\d(, at commit [0-9a-f]{7,}(-dirty)?)?$", machine.here_and_now())
 
 
 def test_the_steady_part_leaves_out_start_and_end() -> None:
