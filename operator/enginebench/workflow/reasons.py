@@ -132,18 +132,23 @@ def _strains(report: PointReport, strained: Strained) -> Iterator[str]:
 def _figures_of_our_own(report: PointReport) -> Iterator[str]:
     """Figures of which more is our own lag than may be. A lag moves a TTFT by itself, an ITL by its share of one
     interval: the figure of a request with n tokens by at most 1 / (n - 1) of it."""
+    intervals = max(1.0, (report.output_tokens_mean or 0.0) - 1)
+    yield from _of_our_own(report, "TTFT", report.ttft, 1.0)
+    yield from _of_our_own(report, "ITL", report.itl, intervals)
+
+
+def _of_our_own(report: PointReport, name: str, figure: Figure, shares: float) -> Iterator[str]:
+    """The lowest percentile of the figure of which our own lag at the same one, divided by `shares`, is too much."""
     lag = report.evidence.own_lag
     if lag is None:
         return
-    intervals = max(1.0, (report.output_tokens_mean or 0.0) - 1)
-    for name, figure, shares in (("TTFT", report.ttft, 1.0), ("ITL", report.itl, intervals)):
-        for percent, samples in SAMPLES_FOR.items():
-            own, value = _percentile(lag, percent), _percentile(figure, percent)
-            if own is None or value is None or lag.count < samples:
-                continue
-            if own / shares > max(LAG_MILLISECONDS, LAG_SHARE * value):
-                yield f"{own / shares:.3g} ms of its P{percent} {name} of {value:.3g} ms are its own lag"
-                break
+    for percent, samples in SAMPLES_FOR.items():
+        own, value = _percentile(lag, percent), _percentile(figure, percent)
+        if own is None or value is None or lag.count < samples:
+            continue
+        if own / shares > max(LAG_MILLISECONDS, LAG_SHARE * value):
+            yield f"{own / shares:.3g} ms of its P{percent} {name} of {value:.3g} ms are its own lag"
+            return
 
 
 def _percentile(figure: Figure, percent: int) -> float | None:
@@ -270,6 +275,14 @@ def _generator_overhead(case: Case) -> str:
     )
 
 
+def _lag_in_gaps(case: Case) -> str:
+    """A gap ends with one event, whose lag it carries undivided: it feels one that ITL and a longer TTFT do not."""
+    if _load_generator_saturated(case):
+        return ""  # which says more
+    found = next(_of_our_own(case.report, "gap between events", case.report.inter_event_gap, 1.0), "")
+    return f"the load generator's lag is in the gaps: {found}; take ITL, which spreads it" if found else ""
+
+
 def _multi_token_events(case: Case) -> str:
     per_event = case.report.evidence.tokens_per_event
     if per_event is None or per_event <= TOKENS_PER_EVENT_BOUND:
@@ -305,5 +318,5 @@ LIMITED: dict[str, Reason] = {
 }
 """True, but imprecise or of a kind of its own."""
 
-REMARKS: dict[str, Reason] = {"MultiTokenEvents": _multi_token_events}
+REMARKS: dict[str, Reason] = {"LagInGaps": _lag_in_gaps, "MultiTokenEvents": _multi_token_events}
 """To be known of a figure; the point is worth no less."""

@@ -26,8 +26,8 @@ NAME = "enginebench-validity-test"
 def four_users(url: str, tokens: int = 10, **changes: Any) -> Any:
     """Answers of so many tokens, for four seconds."""
     request = RequestPlan(api="Completions", max_output_tokens=tokens)
-    point = PointPlan(index=0, concurrency=4)
-    return plan(url, request=request, points=(point,), duration_seconds=4, **changes)
+    settings = {"points": (PointPlan(index=0, concurrency=4),)} | changes
+    return plan(url, request=request, duration_seconds=4, **settings)
 
 
 def test_a_load_generator_that_was_stopped_for_a_second_knows_it(tmp_path: Path) -> None:
@@ -64,6 +64,26 @@ def test_a_load_generator_that_reads_events_together_knows_it(tmp_path: Path) ->
     assert together > 0.2
     assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadGeneratorSaturated")
     assert f"it read {100 * together:.1f}% of the events together with the one before" in verdict.message
+
+
+def test_a_lag_that_is_nothing_to_a_long_ttft_is_known_to_be_in_the_gaps(tmp_path: Path) -> None:
+    """First tokens take about a second, gaps 50 ms; stops of 20 ms are shorter than a gap, so that no two events come
+    together."""
+
+    def limp(process: Process) -> None:
+        for _ in range(25):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.02)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.08)
+
+    with pods.engine(decode_step_microseconds=50_000, prefill_microseconds_per_token=100_000) as (_, url):
+        what = four_users(url, tokens=20, points=(PointPlan(index=0, concurrency=1),))
+        report = pods.measured(what, tmp_path, disturb=limp, after=0.5)
+    verdict = judge_point(report)
+    assert "LagInGaps" in verdict.reasons, verdict.message
+    assert verdict.validity == "Limited"  # of so few requests; the remark takes nothing away
+    assert "the load generator's lag is in the gaps: " in verdict.message
 
 
 @pytest.fixture

@@ -102,8 +102,10 @@ def test_an_engine_that_ended_before_the_point_did(ended: float, want: str) -> N
 
 
 def lagging(p99: float, *, count: int = 1000, **figures: Any) -> PointReport:
-    """A point whose load generator was `p99` ms late at its worst percentile, and punctual else; answers of 11 tokens."""
+    """A point whose load generator was `p99` ms late at its worst percentile, and punctual else; answers of 11 tokens.
+    Nothing of it is in the gaps, unless they are given."""
     lag = Figure(count=count, p50=0.0, p90=0.1, p95=0.2, p99=p99)
+    figures = {"inter_event_gap": figure(p99=1000.0)} | figures
     return report(evidence=Evidence(own_lag=lag), output_tokens_mean=11.0, **figures)
 
 
@@ -124,6 +126,32 @@ def lagging(p99: float, *, count: int = 1000, **figures: Any) -> PointReport:
 )
 def test_no_figure_may_be_the_load_generators_own_lag(point: PointReport, want: tuple[str, ...]) -> None:
     assert judge_point(point).reasons == want
+
+
+@pytest.mark.parametrize(
+    ("point", "want"),
+    [
+        (lagging(2.0, ttft=figure(p99=50.0), inter_event_gap=figure(p99=3.0)), ()),
+        (lagging(2.1, ttft=figure(p99=50.0), inter_event_gap=figure(p99=3.0)), ("LagInGaps",)),
+        (lagging(2.1, ttft=figure(p99=50.0), inter_event_gap=figure(p99=3.0), count=299), ()),
+        (lagging(5.0, ttft=figure(p99=50.0), inter_event_gap=figure(p99=50.0)), ()),
+        (lagging(5.0, ttft=figure(p99=50.0), inter_event_gap=figure(p99=49.9)), ("LagInGaps",)),
+        (lagging(5.0, ttft=figure(p99=50.0), inter_event_gap=Figure(count=0)), ()),
+        (lagging(5.1, ttft=figure(p99=50.0), inter_event_gap=figure(p99=3.0)), ("LoadGeneratorSaturated",)),
+    ],
+)
+def test_a_lag_that_only_the_gaps_feel_is_remarked(point: PointReport, want: tuple[str, ...]) -> None:
+    verdict = judge_point(point)
+    assert verdict.reasons == want
+    assert verdict.validity == ("Invalid" if want == ("LoadGeneratorSaturated",) else "Valid")
+
+
+def test_from_which_percentile_on_the_gaps_are_not_to_be_trusted() -> None:
+    point = lagging(2.1, ttft=figure(p99=50.0), inter_event_gap=figure(p99=3.0))
+    assert judge_point(point).message == (
+        "the load generator's lag is in the gaps: 2.1 ms of its P99 gap between events of 3 ms are its own lag; take "
+        "ITL, which spreads it"
+    )
 
 
 def test_what_is_known_of_a_saturated_load_generator_is_told() -> None:
