@@ -34,6 +34,11 @@ class ApiError(Exception):
 class Unavailable(Exception):  # noqa: N818  # a state of the server, not a mistake
     """No answer, or a 5xx or 429: the same call may go through later. Whether it was carried out is unknown."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP code of the answer; None where there was none."""
+
 
 class KubeApi(Protocol):
     """Each call is one request. Raises ApiError or Unavailable."""

@@ -248,5 +248,5 @@ def _refusal(call: str, status: int, text: bytes) -> ApiError | Unavailable:
     except (ValueError, AttributeError):
         reason, message = "", text.decode(errors="replace")[:1000]
     if status in PASSING or status >= FIRST_SERVER_ERROR:
-        return Unavailable(f"{call}: {status} {message}")
+        return Unavailable(f"{call}: {status} {message}", status)
     return ApiError(status, reason, message or f"{call}: {status}")

@@ -13,7 +13,7 @@ from typing import cast
 from enginebench.api.v1alpha1 import API_VERSION, KIND
 from enginebench.cluster import children, payload, views
 from enginebench.cluster.api import ApiError, Kind, KubeApi, Obj, Unavailable
-from enginebench.cluster.memory import Memory, RunMemory
+from enginebench.cluster.memory import Memory, Place, RunMemory
 from enginebench.cluster.observe import Sight
 from enginebench.engines.base import Platform
 from enginebench.workflow.observed import KIND_OF, Observed, Role
@@ -26,6 +26,9 @@ KEEP_PATIENCE = timedelta(seconds=60)
 """So long a refused result is tried again before the run ends without it."""
 STATUS_PATIENCE = timedelta(seconds=120)
 """So long a refused status is tried again before its deletes are carried out without it."""
+SERVER_PATIENCE = timedelta(seconds=180)
+"""So long the same write is answered with 5xx before that is taken for a refusal: a webhook that is down, an object
+that is too large for etcd. Where the server is not there at all, nothing can be done."""
 LONGEST_MESSAGE = 1000
 """Of an Event."""
 
@@ -41,27 +44,32 @@ class NotKeptError(Exception):
     """The API server refuses to store a result; the pass is given up, and tried again later."""
 
 
+class StatusRefusedError(ApiError):
+    """The API server refuses the status: an Event tells of it."""
+
+
 async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platform: Platform, now: datetime) -> Outcome:
-    """Carry out the plan. Raises Unavailable, NotKeptError, and ApiError where the status is refused."""
+    """Carry out the plan. Raises Unavailable, NotKeptError, StatusRefusedError, and ApiError of a refused delete."""
     seen, known = sight.observed, memory.of_run(sight.observed.uid)
-    for keep in plan.keep:
-        await _keep(api, seen, keep, known, now)
+    await _keep_all(api, seen, plan, known, now)
     if plan.status is not None:
         try:
             await api.replace_status({**sight.run, "status": plan.status.document()})
+        except Unavailable as error:
+            await _status_refused(api, seen, plan, known, error, now)
+            raise
         except ApiError as error:
             if error.status in (NOT_FOUND, CONFLICT):
                 return Outcome(again=True)
             await _status_refused(api, seen, plan, known, error, now)
-            raise
-        known.status_refused = None
+            raise StatusRefusedError(error.status, error.reason, str(error)) from error
+    known.status_refused = None
     again = False
+    await _delete_all(api, seen, plan)
     for action in plan.actions:
         match action:
             case Create():
-                again |= await _create(api, seen, action, known, platform)
-            case Delete():
-                await _delete(api, seen, action)
+                again |= await _create(api, seen, action, known, platform, now)
             case DeleteRun():
                 await api.delete("BenchmarkRun", seen.namespace, seen.name, uid=seen.uid)
     for happening in plan.events:
@@ -70,64 +78,102 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
 
 
 async def _status_refused(
-    api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, error: ApiError, now: datetime
+    api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, error: ApiError | Unavailable, now: datetime
 ) -> None:
     """Told once. What the plan would free is freed in the end: a status that nobody takes must not hold a GPU."""
-    said, since = known.status_refused or ("", now)
-    known.status_refused = (str(error), since)
-    if said != str(error):
-        await _tell(api, seen, Happening("StatusRefused", str(error), warning=True), now)
-    if now - since >= STATUS_PATIENCE:
-        for action in plan.actions:
-            if isinstance(action, Delete):
-                await _delete(api, seen, action)
+    if error.status is None:
+        return
+    told, since = known.status_refused or ("", now)
+    lasting = now - since >= (SERVER_PATIENCE if isinstance(error, Unavailable) else STATUS_PATIENCE)
+    said = str(error) if lasting or isinstance(error, ApiError) else told
+    known.status_refused = (said, since)
+    if said != told:
+        await _tell(api, seen, Happening("StatusRefused", said, warning=True), now)
+    if lasting:
+        await _delete_all(api, seen, plan)
 
 
-async def _delete(api: KubeApi, seen: Observed, action: Delete) -> None:
-    child = action.child
-    await api.delete(_kind(child.role), seen.namespace, child.name, uid=child.uid)
+async def _delete_all(api: KubeApi, seen: Observed, plan: Plan) -> None:
+    """All that the plan deletes. One that fails does not hold up the others: one of them may hold a GPU."""
+    failed: ApiError | Unavailable | None = None
+    for action in plan.actions:
+        if isinstance(action, Delete):
+            child = action.child
+            try:
+                await api.delete(_kind(child.role), seen.namespace, child.name, uid=child.uid)
+            except (ApiError, Unavailable) as error:
+                failed = failed or error
+    if failed is not None:
+        raise failed
 
 
-async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory, now: datetime) -> None:
+async def _keep_all(api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, now: datetime) -> None:
+    """All results of the plan, those after a refused one too: in the end all that are refused are given up at once."""
+    refused: NotKeptError | None = None
+    for keep in plan.keep:
+        point = (keep.target, keep.attempt, keep.point.report.index)
+        try:
+            await _keep(api, seen, keep, known)
+        except (ApiError, Unavailable) as error:
+            if isinstance(error, Unavailable) and error.status is None:
+                raise
+            said = f"the result of load point {keep.point.report.index} cannot be stored: {error}"
+            known.unkept.setdefault(point, now)
+            patience = SERVER_PATIENCE if isinstance(error, Unavailable) else KEEP_PATIENCE
+            if now - min(known.unkept.values()) >= patience:  # one patience for all of them
+                _give_up(known, keep, said)
+            refused = refused or NotKeptError(said)
+        except NotKeptError as error:
+            refused = refused or error
+        else:
+            known.unkept.pop(point, None)
+    if refused is not None:
+        raise refused
+    for keep in plan.keep:
+        known.unkept.clear()  # of points given up before, too: it stores again
+        known.refusals.pop(_place(keep), None)
+
+
+def _give_up(known: RunMemory, keep: Keep, said: str) -> None:
+    known.given_up.add((keep.target, keep.attempt, keep.point.report.index))
+    known.refusals[_place(keep)] = said
+
+
+def _place(keep: Keep) -> Place:
+    return (keep.target, keep.attempt, Role.DATA.value)
+
+
+async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory) -> None:
     """Create the ConfigMap, or verify that the one that is there holds the very same bytes."""
     body = children.data(seen, keep)
     name: str = body["metadata"]["name"]
-    index = keep.point.report.index
-    point = (keep.target, keep.attempt, index)
-    place = (keep.target, keep.attempt, Role.DATA.value)
     for _ in range(2):
         try:
             await api.create("ConfigMap", seen.namespace, body)
         except ApiError as error:
             if error.status != CONFLICT:
-                said = f"the result of load point {index} cannot be stored: {error}"
-                known.unkept.setdefault(point, now)
-                if now - min(known.unkept.values()) >= KEEP_PATIENCE:  # one patience for all of them
-                    known.given_up.add(point)
-                    known.refusals[place] = said
-                raise NotKeptError(said) from error
+                raise
         else:
-            break
+            return
         there = await api.get("ConfigMap", seen.namespace, name)
         if there is None:
             continue
         if not views.owned_by(there, seen.uid):
             known.conflicts.add(f"ConfigMap/{name}")
-            known.given_up.add(point)
-            known.refusals[place] = f"ConfigMap {name} exists and does not belong to this run"
-            raise NotKeptError(known.refusals[place])
+            said = f"ConfigMap {name} exists and does not belong to this run"
+            _give_up(known, keep, said)
+            raise NotKeptError(said)
         stored = payload.unpacked(there)
         if stored is not None and stored.payload == keep.point.payload:
-            break
+            return
         # Not what was measured, and no status tells of it: whoever wrote it did not finish.
         await api.delete("ConfigMap", seen.namespace, name, uid=there["metadata"]["uid"])
-    else:
-        raise Unavailable(f"ConfigMap {seen.namespace}/{name} comes and goes")
-    known.unkept.clear()
-    known.refusals.pop(place, None)
+    raise Unavailable(f"ConfigMap {seen.namespace}/{name} comes and goes")
 
 
-async def _create(api: KubeApi, seen: Observed, create: Create, known: RunMemory, platform: Platform) -> bool:
+async def _create(
+    api: KubeApi, seen: Observed, create: Create, known: RunMemory, platform: Platform, now: datetime
+) -> bool:
     """Create a child; one of ours that is there already is success. True where something new is to be considered."""
     kind = _kind(create.role)
     body = children.child(seen, create, platform)
@@ -135,6 +181,12 @@ async def _create(api: KubeApi, seen: Observed, create: Create, known: RunMemory
     place = (create.target, create.attempt, create.role.value)
     try:
         await api.create(kind, seen.namespace, body)
+    except Unavailable as error:
+        if error.status is None or now - known.unanswered.setdefault(place, now) < SERVER_PATIENCE:
+            raise
+        news = known.refusals.get(place) != str(error)
+        known.refusals[place] = str(error)
+        return news
     except ApiError as error:
         if error.status != CONFLICT:
             news = known.refusals.get(place) != str(error)
@@ -148,6 +200,7 @@ async def _create(api: KubeApi, seen: Observed, create: Create, known: RunMemory
             known.conflicts.add(f"{kind}/{name}")
             return news
     known.refusals.pop(place, None)
+    known.unanswered.pop(place, None)
     known.conflicts.discard(f"{kind}/{name}")
     return False
 

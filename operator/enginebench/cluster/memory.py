@@ -30,12 +30,14 @@ class RunMemory:
     """`Kind/name` of what stands where a child should."""
     refusals: dict[Place, str] = field(default_factory=dict)
     """What the API server last said when a child was to be created."""
+    unanswered: dict[Place, datetime] = field(default_factory=dict)
+    """Since when the API server can neither create a child nor refuse it: it answers 5xx."""
     unkept: dict[tuple[str, int, int], datetime] = field(default_factory=dict)
     """(target, attempt, index) of points that the API server does not let us store → since when."""
     given_up: set[tuple[str, int, int]] = field(default_factory=set)
     """Those of them that we have stopped trying to store."""
     status_refused: tuple[str, datetime] | None = None
-    """Why the API server does not take the status, and since when."""
+    """What an Event has told of why the API server does not take the status, and since when."""
     facts: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By UID of the engine's pod: what its log says."""
     facts_tried: dict[str, int] = field(default_factory=dict)

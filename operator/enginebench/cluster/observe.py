@@ -76,7 +76,9 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     ]
     for child in children:
         if child.role is not Role.DATA:  # there after all: another operator may have been luckier
-            known.refusals.pop((child.target, child.attempt, child.role.value), None)
+            place = (child.target, child.attempt, child.role.value)
+            known.refusals.pop(place, None)
+            known.unanswered.pop(place, None)
     told = {(row.target, row.attempt, row.index) for row in measured(known.status.points or ())}
     heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
     observed = Observed(

@@ -31,7 +31,8 @@ class Pass:
 
 
 async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platform, key: Key, now: datetime) -> Pass:
-    """One pass. Raises Unavailable (try again later), ApiError and UnreadableStatusError (look into it)."""
+    """One pass. Raises Unavailable (try again later), StatusRefusedError, ApiError and UnreadableStatusError (look into
+    it)."""
     sight = await observe(api, feeds, memory, key, now)
     _remember(feeds, memory, key, sight.observed.uid if sight is not None else "")
     if sight is None:

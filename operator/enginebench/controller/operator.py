@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from enginebench.cluster.api import Unavailable
 from enginebench.cluster.client import Client
+from enginebench.cluster.execute import StatusRefusedError
 from enginebench.cluster.feeds import Feeds, News
 from enginebench.cluster.follow import Followers
 from enginebench.cluster.memory import Memory
@@ -20,6 +21,10 @@ HUNG_SECONDS = 300.0
 """Every call of the API has a time-out of 30 s: a pass that takes longer than this never ends."""
 
 
+EXPECTED = (Unavailable, UnreadableStatusError, StatusRefusedError)
+"""Of a pass: told in one line; all else with its traceback."""
+
+
 class HungError(Exception):
     """A pass does not come to its end."""
 
@@ -31,7 +36,7 @@ class Operator:
         self._client, self._platform = client, platform
         self._feeds, self._memory = Feeds(), Memory()
         self._followers = Followers(client, self._feeds, self._heard)
-        self._queue: WorkQueue[Key] = WorkQueue(self._pass, expected=(Unavailable, UnreadableStatusError))
+        self._queue: WorkQueue[Key] = WorkQueue(self._pass, expected=EXPECTED)
 
     def wake(self, namespace: str, run: str) -> None:
         """Something happened to this run or to a child of it."""

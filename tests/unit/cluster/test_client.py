@@ -151,16 +151,18 @@ async def test_a_refusal_has_the_servers_words(server: Pair) -> None:
 async def test_what_may_pass_is_unavailable(server: Pair, status: int) -> None:
     there, client = server
     there.says(status, ["not a Status"])
-    with pytest.raises(Unavailable, match=str(status)):
+    with pytest.raises(Unavailable, match=str(status)) as raised:
         await client.list("Pod", "ns")
+    assert raised.value.status == status
 
 
 async def test_no_server_is_unavailable() -> None:
     config = Configuration()
     config.host = "http://127.0.0.1:1"
     async with Client(config) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as raised:
             await client.get("Pod", "ns", "p")
+    assert raised.value.status is None
 
 
 async def test_log_lines_are_cut_at_newlines_only(server: Pair) -> None:

@@ -7,7 +7,15 @@ import pytest
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.cluster import children
 from enginebench.cluster.api import ApiError, Unavailable
-from enginebench.cluster.execute import KEEP_PATIENCE, STATUS_PATIENCE, NotKeptError, Outcome, execute
+from enginebench.cluster.execute import (
+    KEEP_PATIENCE,
+    SERVER_PATIENCE,
+    STATUS_PATIENCE,
+    NotKeptError,
+    Outcome,
+    StatusRefusedError,
+    execute,
+)
 from enginebench.cluster.feeds import Feeds
 from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import Sight, observe
@@ -63,8 +71,8 @@ async def test_results_then_status_then_actions_then_events(case: Case) -> None:
     assert [call.split()[:2] for call in case.api.calls] == [
         ["create", "ConfigMap"],
         ["status", "BenchmarkRun"],
-        ["create", "Pod"],
         ["delete", "Service"],
+        ["create", "Pod"],
         ["delete", "BenchmarkRun"],
         ["create", "Event"],
     ]
@@ -85,7 +93,7 @@ async def test_a_stale_status_gives_up_the_pass(case: Case) -> None:
 
 async def test_a_refused_status_is_told_and_raised(case: Case) -> None:
     case.refuse("status BenchmarkRun", ApiError(422, "Invalid", "status.points: too many"))
-    with pytest.raises(ApiError, match="too many"):
+    with pytest.raises(StatusRefusedError, match="too many"):
         await case.execute(Plan(status=STATUS, actions=(ENGINE,)))
     (event,) = case.api.of("Event")
     assert (event["reason"], event["type"]) == ("StatusRefused", "Warning")
@@ -101,6 +109,58 @@ async def test_a_status_that_is_refused_for_long_does_not_hold_the_gpu(case: Cas
             await case.execute(Plan(status=STATUS, actions=(Delete(engine), SERVICE)), later=later)
         assert (len(case.api.of("Pod")), len(case.api.of("Event"))) == (left, 1)
     assert case.api.of("Service") == []
+
+
+async def test_a_status_that_is_answered_with_500_for_long_does_not_hold_the_gpu(case: Case) -> None:
+    await case.execute(Plan(actions=(ENGINE,)))
+    (engine,) = [c for c in (await case.look()).observed.children if c.role is Role.ENGINE]
+    case.refuse("status BenchmarkRun", Unavailable("500 failed calling webhook", 500))
+    patience = SERVER_PATIENCE.total_seconds()
+    for later, left, told in ((0.0, 1, 0), (patience - 1, 1, 0), (patience, 0, 1), (patience + 30, 0, 1)):
+        with pytest.raises(Unavailable):
+            await case.execute(Plan(status=STATUS, actions=(Delete(engine), SERVICE)), later=later)
+        assert (len(case.api.of("Pod")), len(case.api.of("Event"))) == (left, told)
+    assert case.api.of("Service") == []
+
+
+async def test_a_server_that_is_not_there_concludes_nothing(case: Case) -> None:
+    await case.execute(Plan(actions=(ENGINE,)))
+    (engine,) = [c for c in (await case.look()).observed.children if c.role is Role.ENGINE]
+    plans = {
+        "status BenchmarkRun": Plan(status=STATUS, actions=(Delete(engine),)),
+        "create ConfigMap": Plan(keep=(KEEP,)),
+        "create Service": Plan(actions=(SERVICE,)),
+    }
+    for what, plan in plans.items():
+        case.refuse(what, Unavailable("connection refused"))
+        for later in (0.0, 3600.0):
+            with pytest.raises(Unavailable):
+                await case.execute(plan, later=later)
+    known = case.memory.of_run(RUN_UID)
+    assert (known.given_up, known.refusals, known.status_refused) == (set(), {}, None)
+    assert len(case.api.of("Pod")) == 1
+
+
+async def test_patience_begins_anew_after_a_status_was_taken(case: Case) -> None:
+    case.refuse("status BenchmarkRun", Unavailable("500 no leader", 500))
+    with pytest.raises(Unavailable):
+        await case.execute(Plan(status=STATUS))
+    case.api.refuse = lambda verb, kind, name: None
+    await case.execute(Plan(status=STATUS))
+    case.refuse("status BenchmarkRun", Unavailable("500 no leader", 500))
+    with pytest.raises(Unavailable):
+        await case.execute(Plan(status=STATUS), later=3600.0)
+    assert case.api.of("Event") == []
+
+
+async def test_a_delete_that_fails_does_not_hold_up_the_others(case: Case) -> None:
+    await case.execute(Plan(actions=(SERVICE, ENGINE)))
+    service, engine = sorted((await case.look()).observed.children, key=lambda child: child.role is Role.ENGINE)
+    case.refuse("delete Service", Unavailable("500 failed calling webhook", 500))
+    with pytest.raises(Unavailable, match="webhook"):
+        await case.execute(Plan(actions=(Delete(service), Delete(engine))))
+    assert case.api.of("Pod") == []
+    assert case.api.of("Service")
 
 
 async def test_a_child_of_ours_that_is_there_is_success(case: Case) -> None:
@@ -132,6 +192,20 @@ async def test_a_refusal_is_remembered_until_it_is_none_any_more(case: Case) -> 
     case.api.refuse = lambda verb, kind, name: None
     await case.execute(Plan(actions=(ENGINE,)))
     assert (await case.look()).observed.created_errors == {}
+
+
+async def test_a_creation_that_is_answered_with_500_for_long_is_a_refusal(case: Case) -> None:
+    case.refuse("create Pod", Unavailable("500 failed calling webhook", 500))
+    for later in (0.0, SERVER_PATIENCE.total_seconds() - 1):
+        with pytest.raises(Unavailable):
+            await case.execute(Plan(actions=(ENGINE,)), later=later)
+        assert (await case.look()).observed.created_errors == {}
+    assert (await case.execute(Plan(actions=(ENGINE,)), later=SERVER_PATIENCE.total_seconds())).again
+    assert (await case.look()).observed.created_errors == {("a-sim", 1, "e"): "500 failed calling webhook"}
+    case.api.refuse = lambda verb, kind, name: None
+    await case.execute(Plan(actions=(ENGINE,)))
+    assert (await case.look()).observed.created_errors == {}
+    assert case.memory.of_run(RUN_UID).unanswered == {}
 
 
 async def test_no_answer_ends_the_pass(case: Case) -> None:
@@ -171,6 +245,29 @@ async def test_a_result_that_is_refused_for_long_does_not_hold_the_run_for_ever(
         with pytest.raises(NotKeptError):
             await case.execute(Plan(keep=(KEEP,)), later=later)
     assert case.memory.of_run(RUN_UID).given_up == {("a-sim", 1, 0)}
+
+
+async def test_a_result_that_is_answered_with_500_for_long_is_given_up(case: Case) -> None:
+    case.refuse("create ConfigMap", Unavailable("500 etcdserver: request is too large", 500))
+    for later, given_up in ((0.0, 0), (SERVER_PATIENCE.total_seconds() - 1, 0), (SERVER_PATIENCE.total_seconds(), 1)):
+        with pytest.raises(NotKeptError, match="too large"):
+            await case.execute(Plan(keep=(KEEP,), status=STATUS), later=later)
+        assert len(case.memory.of_run(RUN_UID).given_up) == given_up
+
+
+async def test_all_refused_results_are_given_up_in_one_pass_and_the_others_are_stored(case: Case) -> None:
+    keeps = tuple(Keep("a-sim", 1, received(index)) for index in range(4))
+    taken = children.data((await case.look()).observed, keeps[2])["metadata"]["name"]
+    case.api.refuse = lambda verb, kind, name: (
+        ApiError(403, "Forbidden", "too large") if (verb, kind) == ("create", "ConfigMap") and name != taken else None
+    )
+    for later in (0.0, KEEP_PATIENCE.total_seconds()):
+        with pytest.raises(NotKeptError, match="load point 0"):
+            await case.execute(Plan(keep=keeps), later=later)
+    known = case.memory.of_run(RUN_UID)
+    assert known.given_up == {("a-sim", 1, index) for index in (0, 1, 3)}
+    assert known.refusals.keys() == {("a-sim", 1, "d")}
+    assert [one["metadata"]["name"] for one in case.api.of("ConfigMap")] == [taken]
 
 
 async def test_events_that_cannot_be_told_do_no_harm(case: Case) -> None:
