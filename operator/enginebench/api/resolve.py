@@ -33,6 +33,8 @@ KEEP_ALIVE = "-1"
 PROCESS_MILLICORES = 500
 FIRST_MEBIBYTES, FURTHER_MEBIBYTES = 512, 256
 """What a load pod reserves for each process; no limit, since a throttled client looks like a slow engine."""
+DRAIN_SECONDS, DRAIN_MEDIANS = 30, 2
+"""After a window, what is under way gets the greater of 30 s and twice the median latency."""
 GUIDELLM_RESERVED = {"cpu": "1", "memory": "2Gi"}
 """What GuideLLM's container reserves; no limit, for the same reason."""
 GUIDELLM_SECONDS = 900
@@ -217,16 +219,23 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
 
     Where GuideLLM loads: its own run takes as long as it is told, half as long again, and some minutes to begin and end.
 
-    Twice a wait until the engine is idle; burst and warm-up, each bounded; the window; a drain of at most 30 s or
-    twice the median latency, which no request that began at the point's start can exceed.
+    What comes before the window; the window; a drain of at most 30 s or twice the median latency, which no request that
+    began at the point's start can exceed.
     """
     workload = spec.workload
     if workload.duration_seconds is None:
         return None
     warmup = (workload.warmup or Warmup()).max_seconds
     until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
-    longest = 2 * IDLE_SECONDS + warmup + until_closed + max(30, 2 * until_closed)
+    longest = longest_step_seconds(spec) + workload.duration_seconds + max(DRAIN_SECONDS, DRAIN_MEDIANS * until_closed)
     return longest if not any_guidellm(spec) else 3 * longest + GUIDELLM_SECONDS
+
+
+def longest_step_seconds(spec: BenchmarkRunSpec) -> int:
+    """All that comes before a load point's window takes no longer: twice a wait until the engine is idle; burst, ramp
+    and warm-up, each bounded."""
+    warmup = (spec.workload.warmup or Warmup()).max_seconds
+    return 2 * IDLE_SECONDS + warmup + spec.workload.ramp_seconds + warmup
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:

@@ -50,6 +50,8 @@ class Feed:
         self._heard = Heard()
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._promised: int | None = None
+        self._newest = 0.0
+        """Of all that was told of progress, by the pod's clock: a log that is read again brings nothing new."""
 
     @property
     def heard(self) -> Heard:
@@ -90,6 +92,9 @@ class Feed:
                 if old is not None and (old.stage, old.point) == (progress.stage, progress.point):
                     news = News.PROGRESS
                 heard = replace(heard, progress=progress)
+                if progress.at > self._newest:
+                    self._newest = progress.at
+                    heard = replace(heard, moved_at=now)
                 if progress.point is not None and heard.loading_at is None:
                     heard = replace(heard, loading_at=progress.at)
             case ModelReport() as model:

@@ -51,15 +51,20 @@ class Speaker:
 
     def progress(self, progress: Progress) -> None:
         """Say where the pod stands, unless that was done a moment ago; a new stage is always said."""
-        now, self._last = monotonic(), progress
+        progress = msgspec.structs.replace(progress, at=time())
+        self._last = progress
+        self._tell(progress)
+
+    def again(self) -> None:
+        """Say the last progress once more, as of when it was made: who hangs does not seem to get on."""
+        if self._last is not None:
+            self._tell(self._last)
+
+    def _tell(self, progress: Progress) -> None:
+        now = monotonic()
         pause = min(RAREST_SECONDS, 2 ** (self._progresses // THIN_AFTER))
         if progress.stage == self._said and now - self._said_at < 0.9 * pause:  # the beat itself is a little uneven
             return
         self._said, self._said_at = progress.stage, now
         self._progresses += 1
-        self.say(msgspec.structs.replace(progress, at=time()))
-
-    def again(self) -> None:
-        """Say the last progress once more."""
-        if self._last is not None:
-            self.progress(self._last)
+        self.say(progress)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from enginebench.api.loadplan import StopPlan
-from enginebench.api.resolve import longest_point_seconds, points, timeouts
+from enginebench.api.resolve import longest_point_seconds, longest_step_seconds, points, timeouts
 from enginebench.api.v1alpha1 import (
     ActiveTime,
     Attempt,
@@ -97,7 +97,14 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: Act
     assert seen.spec is not None  # a target comes from a spec
     mine = tuple(row for row in rows if row.target == spec.name)
     target = view(
-        seen, spec, mine, points(seen.spec), timeouts(seen.spec), active.since, longest_point_seconds(seen.spec)
+        seen,
+        spec,
+        mine,
+        points(seen.spec),
+        timeouts(seen.spec),
+        active.since,
+        longest_point_seconds(seen.spec),
+        longest_step_seconds(seen.spec),
     )
     attempts, fetch = tuple(target.status.attempts or ()), target.status.model_fetch
     if target.attempt is None:

@@ -247,6 +247,8 @@ class Heard:
     """When the last frame of any kind arrived, by the operator's clock."""
     milestone_at: datetime | None = None
     """When the engine's report or the last point arrived, by the operator's clock."""
+    moved_at: datetime | None = None
+    """When a progress that is newer by the pod's own clock last arrived, by the operator's clock."""
     since: datetime | None = None
     """When the connection that is being read gave its first line; None: nothing is being heard now."""
     deaf_since: datetime | None = None

@@ -29,6 +29,8 @@ class TargetView:
     """When the run's clock last began to tick."""
     longest_point: int | None = None
     """Seconds that no load point exceeds; None: nothing bounds it but its requests."""
+    longest_step: int = 0
+    """Seconds that no part of a load point exceeds but its window and its drain."""
     followers: tuple[PodView, ...] = ()
     """The other load pods."""
     load_pods: int = 1
@@ -119,6 +121,7 @@ def view(
     timeouts: ResolvedTimeouts,
     active_since: datetime | None,
     longest_point: int | None,
+    longest_step: int,
 ) -> TargetView:
     """The target's part of what was observed."""
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
@@ -145,6 +148,7 @@ def view(
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
         longest_point=longest_point,
+        longest_step=longest_step,
         followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.leads),
         load_pods=load_generator(seen.spec).pods if seen.spec is not None else 1,
         told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),

@@ -17,6 +17,7 @@ def point(index: int, *, succeeded: int = 400) -> PointReport:
         index=index,
         concurrency=2**index,
         started_at=100.0 + index,
+        opened_at=100.0 + index,
         ended_at=101.0 + index,
         window_seconds=10.0,
         requests=RequestCounts(succeeded=succeeded),
@@ -37,8 +38,8 @@ def received(index: int, *, succeeded: int = 400) -> ReceivedPoint:
     return ReceivedPoint(report=report, payload=messages.encode(report))
 
 
-def progress(stage: str = "Loading", point_index: int | None = 0, message: str = "") -> Progress:
-    return Progress(stage=stage, message=message, point=point_index)
+def progress(stage: str = "Loading", point_index: int | None = 0, message: str = "", at: float = 0.0) -> Progress:
+    return Progress(stage=stage, message=message, point=point_index, at=at)
 
 
 def lines(*said: messages.SpokenMessage) -> list[list[bytes]]:

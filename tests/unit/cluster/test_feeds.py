@@ -37,6 +37,18 @@ def test_only_a_new_stage_or_point_is_an_event() -> None:
     assert feed.hear("Traceback", NOW) is News.NONE
 
 
+def test_a_heart_that_beats_is_not_progress() -> None:
+    feed = Feed(POD)
+    said = [progress("Loading", 0, at=1000.0), progress("Loading", 0, at=1001.0), progress("Loading", 0, at=1001.0)]
+    for second, (line,) in enumerate(lines(*said)):
+        feed.hear(line, NOW + timedelta(seconds=second))
+    assert feed.heard.moved_at == NOW + timedelta(seconds=1)
+    feed.restart(NOW)
+    for (line,) in lines(*said):
+        feed.hear(line, NOW + timedelta(seconds=60))
+    assert feed.heard.moved_at == NOW + timedelta(seconds=1)
+
+
 def test_a_log_read_again_counts_once() -> None:
     feed = Feed(POD)
     (message,) = lines(point(0))

@@ -68,6 +68,21 @@ def test_a_day_of_progress_stays_small_and_never_falls_silent(pipe: tuple[Speake
     assert size > THIN_AFTER * 300
 
 
+def test_what_is_said_again_is_not_newer(
+    pipe: tuple[Speaker, int], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, read_end = pipe
+    monkeypatch.setattr(speaker, "time", clock)
+    for second, say in enumerate((lambda: said.progress(Progress(stage="Loading")), said.again, said.again)):
+        clock.now = 1000.0 + second
+        say()
+    clock.now += 0.1
+    said.progress(Progress(stage="Loading"))  # too soon to be said at once
+    clock.now += 1.0
+    said.again()
+    assert [m.at for m in heard(read_end, Decoder()) if isinstance(m, Progress)] == [1000.0] * 3 + [1002.1]
+
+
 def test_every_line_is_written_at_once_and_is_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
 

@@ -21,6 +21,8 @@ WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serv
 REFUSED = heard(verified=False, failure=Failure(reason="VerificationFailed", message="no"), milestone_at=None)
 TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
 TALKING = heard(heard_at=at(985), milestone_at=at(10))
+MOVING = replace(TALKING, heard_at=at(9999), moved_at=at(900))
+DRAINING = replace(MOVING, progress=Progress(stage="Draining"))
 GATED = load(gates=("kueue.x-k8s.io/admission",), phase="Pending", scheduled_at=None, started_at=None, node="")
 GONE = {"load": None, "load_job": None}
 
@@ -97,7 +99,12 @@ def evicted(message: str) -> PodView:
         ({"heard": heard(now=10)}, 190, "LoadPodSilent"),
         ({"heard": TALKING, "longest_point": 800}, 989, None),
         ({"heard": TALKING, "longest_point": 800}, 990, "PointTimeout"),
-        ({"heard": TALKING}, 990, None),
+        ({"heard": MOVING, "longest_step": 200}, 1279, None),
+        ({"heard": MOVING, "longest_step": 200}, 1280, "PointTimeout"),
+        ({"heard": DRAINING, "longest_step": 200}, 1280 + 2 * 890 - 1, None),
+        ({"heard": DRAINING, "longest_step": 200}, 1280 + 2 * 890, "PointTimeout"),
+        ({"heard": replace(MOVING, moved_at=None), "longest_step": 200}, 390, "PointTimeout"),
+        ({"heard": MOVING, "rows": MEASURED}, 1280, None),
         ({"load": GATED, "heard": Heard()}, 3601, None),
         ({"load": GATED, "heard": Heard()}, 3602, "Unschedulable"),
         ({"rows": MEASURED, "heard": heard(received(0), received(1), now=12)}, 192, "Completed"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from enginebench.api.resolve import DRAIN_MEDIANS, DRAIN_SECONDS
 from enginebench.results.stop import ERRORS
 from enginebench.workflow.kueue import queue_ignored
 from enginebench.workflow.names import CA_VOLUME
@@ -250,8 +251,10 @@ def _held_back(target: TargetView, what: str, now: datetime) -> Problem | None:
 def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem | None:
     """It speaks, but no point comes, though every part of a point is bounded."""
     since, longest = target.heard.milestone_at, target.longest_point
-    if since is None or longest is None or not target.missing:
+    if since is None or not target.missing:
         return None
+    if longest is None:
+        return _gets_no_further(target, pod, since, now)
     limit = SILENCE_LIMIT + timedelta(seconds=longest + target.timeouts.point_grace_seconds)
     if now - since < limit:
         return None
@@ -259,6 +262,21 @@ def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem |
         "PointTimeout",
         f"Load pod {pod.name} has brought no load point for {int(limit.total_seconds())} s, though none takes longer. "
         f"Look at its log and its node ({pod.node}), and run again.",
+    )
+
+
+def _gets_no_further(target: TargetView, pod: PodView, since: datetime, now: datetime) -> Problem | None:
+    """Where its requests alone bound a point: its heart beats, but what measures says nothing new."""
+    moved = max(target.heard.moved_at or since, since)
+    longest = timedelta(seconds=max(target.longest_step, DRAIN_SECONDS) + target.timeouts.point_grace_seconds)
+    if _stage(target) == "Draining":
+        longest += DRAIN_MEDIANS * (moved - since)  # no request takes longer than its point has
+    if now - moved < (limit := SILENCE_LIMIT + longest):
+        return None
+    return Problem(
+        "PointTimeout",
+        f"Load pod {pod.name} has got no further with its load point for {int(limit.total_seconds())} s, though it "
+        f"still speaks. Look at its log and its node ({pod.node}), and run again.",
     )
 
 
