@@ -1,4 +1,4 @@
-"""Real engines; the tables of what they did are printed after the tests."""
+"""Real engines; the tables of what they did, and how far load generators agree, are printed after the tests."""
 
 from collections.abc import Iterator
 
@@ -17,6 +17,8 @@ __all__ = ["cluster", "kinds", "namespace"]
 
 TABLES = pytest.StashKey[list[tuple[str, BenchmarkRunStatus]]]()
 """Title and status of each run that is to be shown."""
+LINES = pytest.StashKey[list[str]]()
+"""What is to be said besides."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,11 @@ def show(config: pytest.Config, title: str, status: object) -> None:
     config.stash.setdefault(TABLES, []).append((title, BenchmarkRunStatus.model_validate(status)))
 
 
+def tell(config: pytest.Config, line: str) -> None:
+    """Print a line after all tests, whether they passed or not."""
+    config.stash.setdefault(LINES, []).append(line)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     console = Console(highlight=False, width=PLAIN_WIDTH)
     for title, status in config.stash.get(TABLES, []):
@@ -47,3 +54,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             console.print(comparison(status, title))
         terminalreporter.write_line("")
         terminalreporter.write_line(text.get())
+    for line in config.stash.get(LINES, []):
+        terminalreporter.write_line("")
+        terminalreporter.write_line(line)

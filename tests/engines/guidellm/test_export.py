@@ -22,7 +22,7 @@ for benchmark in GenerativeBenchmarksReport.load_file(sys.argv[1]).benchmarks:
 async def test_guidellm_itself_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     file.write_bytes(guidellm.as_guidellm(await exported(config_map(report(1)), config_map(report(0)))))
-    command, variables = [sys.executable, "-c", READ, file], environment("0.8.1")
+    command, variables = [sys.executable, "-c", READ, str(file)], environment("0.8.1")
     ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, text=True, env=variables)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert [float(line) for line in ran.stdout.split()] == pytest.approx([20.0, 20.0], rel=0.004)
