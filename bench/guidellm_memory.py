@@ -6,17 +6,15 @@ what they share counts once. Its packages are those of `make guidellm`, for the 
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from bench import engine
 from bench.loadgen.tree import Tree
 from devcluster.settings import load
 from enginebench.api.loadplan import DatasetPlan, GuideLlmPlan, LoadPlan, PointPlan, RequestPlan, Row, SyntheticRows
@@ -42,9 +40,9 @@ def main() -> int:
         print(f"GuideLLM {arguments.version} is not installed: make guidellm", file=sys.stderr)
         return 1
     print("streams      MiB")
-    with _engine() as url:
+    with engine.running(*ENGINE) as simulated:
         for streams in arguments.streams:
-            peak = _peak(arguments.version, packages[-1], url, streams, arguments.workers)
+            peak = _peak(arguments.version, packages[-1], simulated.url, streams, arguments.workers)
             print(f"{streams:7} {peak / MIB:8.0f}", flush=True)
     return 0
 
@@ -99,20 +97,6 @@ def _job(version: str, url: str, streams: int, workers: int, folder: Path) -> Jo
         rows=folder / "rows.jsonl",
         report=folder / "report.json",
     )
-
-
-@contextmanager
-def _engine() -> Iterator[str]:
-    """The URL of a simulated engine in a process of its own."""
-    command = [sys.executable, "-m", "enginebench", "simulate", "--host", "127.0.0.1", "--port", "0", *ENGINE]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as engine:
-        try:
-            assert engine.stderr is not None  # a pipe, as asked for
-            found = re.search(r"port (\d+)", engine.stderr.readline())
-            assert found is not None, "the simulated engine did not start"
-            yield f"http://127.0.0.1:{found[1]}"
-        finally:
-            engine.terminate()
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
 """How honest the simulated engine is under load: lateness, CPU, and what a client sees.
 
-    python bench/simulator.py [--streams 256] [--tokens 100] [--seconds 10] [--api vLLM|Ollama] [--cpus 0.5]
+    PYTHONPATH=operator python -m bench.simulator [--cpus 0.5] [--streams 256] [--tokens 100] [--seconds 10]
+        [--api vLLM|Ollama]
 
 Starts `python -m enginebench simulate` with one slot a stream and a step that does not depend on the batch, keeps
 every stream busy (closed loop) and compares what arrives with what the latency model says. With --cpus the server
 runs under a CFS quota of that many cores (Linux, root). On a machine that has other work the figures are its scheduler's;
 as root, `chrt -r 5` in front keeps the others out (with --cpus `chrt -R -r 5`: the server stays under its quota).
-A bench, not a test: it prints, a reader judges.
+Printed is, too, how that stands against the bounds; exit code 1 if one is missed.
 """
 
 import argparse
 import asyncio
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +23,17 @@ from typing import NamedTuple, cast
 
 import uvloop
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench import engine, machine
+from bench.loadgen.targets import Check
+
 MODEL = "bench"
 PROMPT_TOKENS = 16
 CPU_GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 PERIOD_MICROSECONDS = 100_000
+LATE_MILLISECONDS = 2.0
+"""From here on lateness counts in a load point (`LoadGeneratorSaturated`): below it no client's figures tell of it."""
+LOST_PERCENT = 2.0
+"""Of the tokens that the model gives while no time is spent between requests: joining the batch takes a part of it."""
 
 
 class Stream(asyncio.Protocol):
@@ -146,7 +151,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-async def load(arguments: argparse.Namespace, port: int, pid: int) -> None:
+async def load(arguments: argparse.Namespace, port: int, pid: int) -> list[Check]:
+    """Prints what was seen; how it stands against the bounds."""
     ttft: list[float] = []
     gaps: list[float] = []
     body, content = request(arguments.api, arguments.tokens)
@@ -170,21 +176,27 @@ async def load(arguments: argparse.Namespace, port: int, pid: int) -> None:
     print(f"{arguments.api}, {arguments.streams} streams, {arguments.step_milliseconds} ms a token, {wall:.1f} s")
     print(f"tokens/s {received / wall:.0f} of {ideal:.0f} (the model's, were no time spent between requests)")
     print(f"server CPU {cpu / wall:.2f} cores, {1e6 * cpu / received:.1f} µs a token; client {client / wall:.2f} cores")
+    found = [Check("tokens/s below the model's", 100 * (1 - received / wall / ideal), LOST_PERCENT, "%")]
     if after.ttft_count > before.ttft_count:
         due = (after.ttft_sum - before.ttft_sum) / (after.ttft_count - before.ttft_count)
         print(f"TTFT, mean, ms: {1e3 * due:.3f} by the model, {1e3 * sum(ttft) / len(ttft):.3f} as the client sees it")
+        late = 1e3 * (sum(ttft) / len(ttft) - due)
+        found.append(Check("mean TTFT as the client sees it, after the model's", late, LATE_MILLISECONDS, "ms"))
     shares = (0.5, 0.9, 0.99, 0.999)
-    late = [f"{1e3 * bucket_quantile(before.lateness, after.lateness, share):.2f}" for share in shares]
-    print(f"server lateness, ms      p50 {late[0]}  p90 {late[1]}  p99 {late[2]}  p99.9 {late[3]}")
+    told = [1e3 * bucket_quantile(before.lateness, after.lateness, share) for share in shares]
+    print(f"server lateness, ms      p50 {told[0]:.2f}  p90 {told[1]:.2f}  p99 {told[2]:.2f}  p99.9 {told[3]:.2f}")
+    found.append(Check("P99 of the lateness that the server tells", told[2], LATE_MILLISECONDS, "ms"))
     for name, values in (("client sees gap, ms    ", gaps), ("client sees TTFT, ms   ", ttft)):
         values.sort()
         cut = [f"{1e3 * quantile(values, share):.2f}" for share in shares]
         print(
             f"{name}  p50 {cut[0]}  p90 {cut[1]}  p99 {cut[2]}  p99.9 {cut[3]}  mean {1e3 * sum(values) / len(values):.3f}"
         )
+    longest = 1e3 * quantile(gaps, 0.99) - arguments.step_milliseconds
+    return [*found, Check("P99 of the gap as the client sees it, beyond a step", longest, LATE_MILLISECONDS, "ms")]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--api", choices=("vLLM", "Ollama"), default="vLLM")
     parser.add_argument("--streams", type=int, default=256)
@@ -193,26 +205,18 @@ def main() -> None:
     parser.add_argument("--step-milliseconds", type=float, default=10)
     parser.add_argument("--cpus", type=float, help="hold the server to this many cores")
     arguments = parser.parse_args()
-    command = [
-        *(sys.executable, "-m", "enginebench", "simulate", "--api", arguments.api, "--model", MODEL, "--port", "0"),
+    options = [
+        *("--api", arguments.api, "--model", MODEL),
         *("--slots", str(arguments.streams), "--prefill-microseconds-per-token", "0"),
         *("--decode-step-microseconds", str(round(arguments.step_milliseconds * 1000))),
         *("--decode-step-microseconds-per-sequence", "0"),
     ]
-    with tempfile.TemporaryFile("w+") as log:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
-        server = subprocess.Popen(command, stderr=log, env=environment)
-        try:
-            while not (found := re.search(r"port (\d+)", (log.seek(0), log.read())[1])):
-                if server.poll() is not None:
-                    sys.exit("the simulated engine did not start")
-                time.sleep(0.05)
-            with cpu_limit(server.pid, arguments.cpus):
-                uvloop.run(load(arguments, int(found[1]), server.pid))
-        finally:
-            server.terminate()
-            server.wait()
+    print(machine.here_and_now())
+    with engine.running(*options) as server, cpu_limit(server.pid, arguments.cpus):
+        found = uvloop.run(load(arguments, server.port, server.pid))
+    print("\n".join(map(str, found)))
+    return 0 if all(check.kept for check in found) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,15 +1,19 @@
 """EngineBench's own load generator, driven as the operator drives it: a plan in, frames out."""
 
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 import enginebench
+from bench import machine
 from bench.loadgen.rows import TOKENS, Reported
 from bench.loadgen.tool import Sign, Task
+from devcluster.errors import DevclusterError
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, LoadPlan, PointPlan, RequestPlan, SyntheticRows
 from enginebench.results.frames import Decoder
@@ -89,6 +93,45 @@ def start_command(folder: Path, plan: LoadPlan) -> list[str]:
     file = folder / "plan.json"
     file.write_bytes(loadplan.encode(plan))
     return [sys.executable, "-m", "enginebench", "loadgen", "--plan", str(file)]
+
+
+def measured(what: LoadPlan, cores: Sequence[int] = (), say: Callable[[str], object] = lambda _: None) -> PointReport:
+    """The plan's last point, by a load pod's program; DevclusterError with its words where there is none.
+
+    On `cores`, before other work, where they are given; `say` is told each stage.
+    """
+    prefix = machine.client_prefix(cores) if cores else []
+    decoder, found, stage = Decoder(), None, ""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [*prefix, *start_command(Path(folder), what)],
+            stdout=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,
+        ) as process,
+    ):
+        if cores:
+            machine.favour(process.pid)
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                spoken = decoder.feed(line)
+                match spoken.message if spoken else None:
+                    case Progress() as now if now.stage != stage:
+                        stage = now.stage
+                        say(stage)
+                    case PointReport() as point:
+                        found = point
+                    case Failure() as failure:
+                        raise DevclusterError(failure.message)
+                    case End():
+                        process.terminate()
+        finally:
+            process.kill()
+    if found is None:
+        raise DevclusterError("The load generator ended without a point.")
+    return found
 
 
 def environment() -> dict[str, str]:
