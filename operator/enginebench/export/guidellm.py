@@ -63,7 +63,8 @@ def _strategy(run: Run, report: PointReport) -> JsonObject:
     """The point's load in GuideLLM's words."""
     if report.request_rate is None:
         return {"type_": "concurrent", "streams": report.concurrency}
-    said = run.object["spec"]["workload"]["load"].get("requestRate") or {}
+    load = run.object["spec"]["workload"]["load"]
+    said = load.get("requestRate") or (load.get("sweep") or {}).get("requestRate") or {}
     return {"type_": said.get("arrival", "Poisson").lower(), "rate": report.request_rate}
 
 
@@ -85,7 +86,6 @@ def _benchmark(run: Run, point: Point, report: PointReport, strategy: JsonObject
         "total": done,
     }
     uid = run.object["metadata"]["uid"]
-    ended = report.started_at + report.window_seconds
     return {
         "type_": "generative_benchmark",
         "config": {
@@ -111,8 +111,8 @@ def _benchmark(run: Run, point: Point, report: PointReport, strategy: JsonObject
         "scheduler_metrics": {
             "start_time": report.started_at,
             "request_start_time": report.started_at,
-            "measure_start_time": report.started_at,
-            "measure_end_time": ended,
+            "measure_start_time": report.opened_at,
+            "measure_end_time": report.opened_at + report.window_seconds,
             "request_end_time": report.ended_at,
             "end_time": report.ended_at,
             "requests_made": totals,

@@ -150,12 +150,6 @@ async def reachable(address: Address) -> None:
             return
 
 
-def with_limit(report: PointReport, tokens_per_second: float | None) -> PointReport:
-    """The point with what the load generator carries beside it."""
-    evidence = msgspec.structs.replace(report.evidence, generator_limit_tokens_per_second=tokens_per_second)
-    return msgspec.structs.replace(report, evidence=evidence)
-
-
 def _step(report: PointReport, single: PointReport) -> Step:
     streams = report.concurrency or 0
     ideal = streams * single.output_tokens_per_second

@@ -1,5 +1,6 @@
 """A token that nobody may read: taken out of whatever leaves the pod, for servers repeat it in their errors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,19 +26,24 @@ def without_token(text: str, token: str) -> str:
 
 
 def clean(value: Any, token: str) -> Any:
-    """The same struct, tuple or dictionary with the token hidden in every text of it; equal keys are added up."""
+    """The same struct, tuple or dictionary with the token hidden in every text of it."""
+    return changed(value, lambda text: without_token(text, token))
+
+
+def changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The same struct, tuple or dictionary with every text of it changed; counts whose keys become equal are added up."""
     if isinstance(value, str):
-        return without_token(value, token)
+        return change(value)
     if isinstance(value, msgspec.Struct):
-        fields = {name: clean(getattr(value, name), token) for name in value.__struct_fields__}
+        fields = {name: changed(getattr(value, name), change) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **fields)
     if isinstance(value, tuple | list):
-        return type(value)(clean(member, token) for member in value)
+        return type(value)(changed(member, change) for member in value)
     if isinstance(value, dict):
-        cleaned: dict[Any, Any] = {}
+        made: dict[Any, Any] = {}
         for key, member in value.items():
-            name, new = clean(key, token), clean(member, token)
-            both = name in cleaned and isinstance(new, int) and isinstance(cleaned[name], int)
-            cleaned[name] = cleaned[name] + new if both else new
-        return cleaned
+            name, new = changed(key, change), changed(member, change)
+            both = name in made and isinstance(new, int) and isinstance(made[name], int)
+            made[name] = made[name] + new if both else new
+        return made
     return value

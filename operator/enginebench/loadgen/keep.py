@@ -8,6 +8,7 @@ import msgspec
 
 from enginebench.api.loadplan import LoadPlan, PointPlan, Wire
 from enginebench.loadgen.errors import in_words
+from enginebench.results.point_report import PointReport
 from enginebench.results.record import RequestRecord
 from enginebench.results.seen import Seen
 
@@ -54,6 +55,10 @@ class Kept(msgspec.Struct, frozen=True):
     file: str = ""
     """Below the volume's root."""
     error: str = ""
+
+    def told_in(self, report: PointReport) -> PointReport:
+        """The report, with this."""
+        return msgspec.structs.replace(report, requests_file=self.file, requests_error=self.error)
 
 
 def keep(plan: LoadPlan, point: PointPlan, seen: Seen) -> Kept:

@@ -23,7 +23,7 @@ from enginebench.loadgen.access import address_of
 from enginebench.loadgen.address import Address
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.bodies import Bodies
-from enginebench.loadgen.calibrate import calibrated, plan_against, with_limit
+from enginebench.loadgen.calibrate import calibrated, plan_against
 from enginebench.loadgen.channel import Channel
 from enginebench.loadgen.crew import Crew, gathered
 from enginebench.loadgen.errors import GaveUp
@@ -229,6 +229,7 @@ class Program:
             say=self._say,
             idle=Idle(plan, address, where, Bodies(plan, address, rows, most=1), self._interrupt),
             scraper=self._scraper,
+            carries=self._carries,
         )
         measured = list(plan.measured)
         widest = [at_load(p, plan.sweep, plan.sweep.highest) for p in plan.points] if plan.sweep else plan.points
@@ -258,7 +259,6 @@ class Program:
             report = await measured_by(point) if not self._interrupt.is_set() else None
             self._crew.raise_refusals()
             if report is not None and self._bug is None:
-                report = with_limit(report, self._carries)
                 self._speaker.say(report)
                 self._sent += 1
                 measured.append(as_measured(report))

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from time import monotonic_ns, time
 from typing import Any
 
-import msgspec
-
 from enginebench.api.loadplan import LoadPlan, PointPlan
 from enginebench.loadgen.bodies import Bodies
 from enginebench.loadgen.closed_loop import ClosedLoop
@@ -64,6 +62,8 @@ class Site:
     """Waits until the engine is idle; what it was still busy with when that took too long."""
     scraper: Scraper | None = None
     """Asks the engine for its metrics; None: it has none."""
+    carries: float | None = None
+    """Tokens a second that this pod receives faithfully; None: it was not calibrated."""
 
 
 def load_of(
@@ -171,6 +171,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         scraped=scraped,
         gpus=await gpu_series(plan, opened_at, opened_at + seen.window.seconds),
         opened_at=opened_at,
+        carries=site.carries,
     )
     return await asyncio.to_thread(_report, plan, point, seen, course)
 
@@ -178,8 +179,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
 def _report(plan: LoadPlan, point: PointPlan, seen: Seen, course: Course) -> PointReport:
     """What was seen, kept and told. Of many requests this takes seconds: the loop goes on saying that it is there."""
     kept = keep(plan, point, seen) if plan.requests_folder else Kept()
-    report = point_report(point, seen, course, most_bytes=plan.point_bytes - len(kept.file) - len(kept.error))
-    return msgspec.structs.replace(report, requests_file=kept.file, requests_error=kept.error)
+    return point_report(point, seen, course, most_bytes=plan.point_bytes, besides=kept.told_in)
 
 
 async def wait_for(site: Site, event: asyncio.Event, seconds: float) -> bool:

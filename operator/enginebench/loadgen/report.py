@@ -1,23 +1,26 @@
 """From what was seen of a point to the point's message, within its budget of bytes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from random import Random
 
 import msgspec
 
 from enginebench import __version__
 from enginebench.api.loadplan import PointPlan
-from enginebench.results import engine_metrics, figures, gpu_state, series
+from enginebench.loadgen.discretion import changed
+from enginebench.results import engine_metrics, figures, gpu_state, messages, series
 from enginebench.results.backlog import in_flight_growth
 from enginebench.results.bootstrap import Draw, within_point
 from enginebench.results.engine_metrics import Scraped
-from enginebench.results.frames import Encoder
 from enginebench.results.gpu_state import GpuSeries
 from enginebench.results.grid import Grid
 from enginebench.results.guidellm import guidellm_count
 from enginebench.results.histogram import Histogram
+from enginebench.results.lines import lines
 from enginebench.results.point_report import Delivery, Evidence, GpuState, PointReport, RequestBody, RequestCounts
 from enginebench.results.prompts import short_prompts
 from enginebench.results.record import RequestRecord
@@ -29,6 +32,10 @@ MOST_ERROR_TEXTS = 8
 MOST_FINISH_REASONS = 8
 MOST_CHARACTERS = 256
 """Of a model's name: what a server may say without bound is not to fill the report."""
+SHORTER = (128, 64, 32, 16, 8)
+"""Characters that are left of such a text, where the figures would else not fit."""
+LAST_SEQ = 10**9 - 1
+"""A message's number with the most digits: whichever it gets, the frames are no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,20 @@ class Course:
     """What was told of its GPUs, or why nothing was; None: nobody was asked."""
     opened_at: float = 0.0
     """The window's opening by the clock of the day."""
+    carries: float | None = None
+    """Tokens a second that the load pod receives faithfully, by its calibration."""
 
 
-def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: int) -> PointReport:
-    """The point as it is sent. Where it is too large, first its series grow coarse, then histograms are left out."""
+def point_report(
+    point: PointPlan,
+    seen: Seen,
+    course: Course,
+    *,
+    most_bytes: int,
+    besides: Callable[[PointReport], PointReport] = lambda report: report,
+) -> PointReport:
+    """The point as it is sent, with what `besides` has to add. Where it is too large, first its series grow coarse,
+    then histograms are left out, and in the end what servers have said is cut short."""
     window, records, tracked = seen.window, seen.records.at_hand(), seen.records.tracked().at_hand()
     counted = figures.tokens(records)
     ttft = figures.ttft(tracked)
@@ -72,6 +89,8 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         "ttft": figures.histogram_of(ttft.observed),
         "ttftCensored": figures.histogram_of(ttft.censored),
         "ttftTpot": figures.ttft_against_tpot(tracked, counted),
+        "timeToFirstOutputToken": figures.histogram_of(output.observed if output else []),
+        "timeToFirstOutputTokenCensored": figures.histogram_of(output.censored if output else []),
         "requestLatency": figures.histogram_of(latency.observed),
         "requestLatencyCensored": figures.histogram_of(latency.censored),
         "ttftFromSend": figures.histogram_of(sent_ttft.observed),
@@ -89,6 +108,7 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         throughput=point.throughput,
         request_rate=point.request_rate,
         started_at=course.started_at,
+        opened_at=course.opened_at,
         ended_at=course.ended_at,
         window_seconds=window.seconds,
         requests=RequestCounts(succeeded=outcomes["succeeded"], errored=outcomes["errored"], incomplete=incomplete),
@@ -113,8 +133,9 @@ def point_report(point: PointPlan, seen: Seen, course: Course, *, most_bytes: in
         engine_metrics=engine_metrics.summary(course.scraped, seen) if course.scraped is not None else None,
         generator_version=__version__,
     )
+    report = _shortened(most_bytes, _with_gpu_summary(besides(report), course))
     report = _with_engine_series(most_bytes, _within(most_bytes, report, distributions, span), seen, course.scraped)
-    return _with_gpus(most_bytes, report, course)
+    return _with_gpu_series(most_bytes, report, course)
 
 
 def _draw_for(point: PointPlan) -> Draw:
@@ -164,6 +185,7 @@ def _evidence(
         coalesced_by_lag=_coalesced_by_lag(seen),
         throttled=strain.throttled,
         stolen=strain.stolen,
+        generator_limit_tokens_per_second=course.carries,
         token_rate_drift=token_rate_drift(seen),
         token_rate_error=token_rate_error(seen),
         ttft_drift=ttft_drift(tracked),
@@ -180,6 +202,24 @@ def _coalesced_by_lag(seen: Seen) -> float:
     punctual = gaps.samples - late.late_gaps
     usual = (gaps.zeros - late.late_coalesced) / punctual if punctual else 0.0
     return max(0.0, late.late_coalesced - usual * late.late_gaps) / gaps.samples if gaps.samples else 0.0
+
+
+def _shortened(most_bytes: int, report: PointReport) -> PointReport:
+    """Where the figures alone are too large: without the request's body, of which the digest stays, and then with the
+    texts of others (errors, models, reasons) cut shorter and shorter."""
+    if _wire_bytes(report) > most_bytes and report.request is not None:
+        report = msgspec.structs.replace(report, request=msgspec.structs.replace(report.request, json=""))
+    for most in SHORTER:
+        if _wire_bytes(report) <= most_bytes:
+            break
+        cut = partial(changed, change=itemgetter(slice(most)))
+        report = msgspec.structs.replace(
+            report,
+            evidence=cut(report.evidence),
+            gpu_state=cut(report.gpu_state),
+            requests_error=cut(report.requests_error),
+        )
+    return report
 
 
 def _within(
@@ -205,18 +245,22 @@ def _with_engine_series(most_bytes: int, report: PointReport, seen: Seen, scrape
     return msgspec.structs.replace(report, engine_series=data)
 
 
-def _with_gpus(most_bytes: int, report: PointReport, course: Course) -> PointReport:
+def _with_gpu_summary(report: PointReport, course: Course) -> PointReport:
     if course.gpus is None:
         return report
-    if isinstance(course.gpus, str):
-        return msgspec.structs.replace(report, gpu_state=GpuState(unobserved=course.gpus))
-    told = msgspec.structs.replace(report, gpu_state=gpu_state.summary(course.gpus))
+    state = GpuState(unobserved=course.gpus) if isinstance(course.gpus, str) else gpu_state.summary(course.gpus)
+    return msgspec.structs.replace(report, gpu_state=state)
+
+
+def _with_gpu_series(most_bytes: int, report: PointReport, course: Course) -> PointReport:
+    if course.gpus is None or isinstance(course.gpus, str):
+        return report
     begin, end = course.opened_at, course.opened_at + report.window_seconds
     data = gpu_state.fit(
-        course.gpus, begin, end, lambda s: _wire_bytes(msgspec.structs.replace(told, gpu_series=s)) <= most_bytes
+        course.gpus, begin, end, lambda s: _wire_bytes(msgspec.structs.replace(report, gpu_series=s)) <= most_bytes
     )
-    return msgspec.structs.replace(told, gpu_series=data)
+    return msgspec.structs.replace(report, gpu_series=data)
 
 
 def _wire_bytes(report: PointReport) -> int:
-    return sum(map(len, Encoder().message(report)))
+    return sum(map(len, lines(LAST_SEQ, messages.stream_of(report), messages.encode(report))))

@@ -275,7 +275,8 @@ class RequestBody(Part, frozen=True, kw_only=True):
     digest: str
     """`sha256:` over the JSON."""
     json: str
-    """As it is sent, with an empty prompt and the plan's cap on the output tokens; empty where it is over 4 KiB."""
+    """As it is sent, with an empty prompt and the plan's cap on the output tokens; empty where it is over 4 KiB, or
+    the point's bytes do not suffice."""
 
 
 class PointReport(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
@@ -290,8 +291,13 @@ class PointReport(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMA
     request_rate: float | None = None
     """Open loop: requests a second, as scheduled."""
     started_at: float
+    """Before the ramp."""
+    opened_at: float
+    """When the window opened."""
     ended_at: float
+    """When the drain was over."""
     window_seconds: float
+    """From the window's opening to its close: what the rates are divided by."""
     request: RequestBody | None = None
     requests: RequestCounts
     requests_per_second: float

@@ -290,6 +290,7 @@ class LoadPod:
             throughput=point.throughput,
             request_rate=point.request_rate,
             started_at=open_.began,
+            opened_at=open_.began,
             ended_at=now,
             window_seconds=window,
             requests=requests,

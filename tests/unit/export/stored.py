@@ -27,8 +27,9 @@ def report(index: int, **changes: Any) -> PointReport:
     members: dict[str, Any] = {
         "index": index,
         "concurrency": 4,
-        "started_at": 100.0,
-        "ended_at": 160.0,
+        "started_at": 60.0,
+        "opened_at": 100.0,
+        "ended_at": 190.0,
         "window_seconds": 60.0,
         "requests": RequestCounts(succeeded=3, incomplete=1),
         "requests_per_second": 0.05,

@@ -162,6 +162,9 @@ async def test_guidellm_has_what_means_the_same() -> None:
     first, second = told["benchmarks"]
     assert first["config"]["strategy"] == {"type_": "concurrent", "streams": 4}
     assert second["config"]["strategy"] == {"type_": "poisson", "rate": 2.5}
+    told = first["scheduler_metrics"]
+    times = ("request_start_time", "measure_start_time", "measure_end_time", "request_end_time")
+    assert [told[name] for name in times] == [60.0, 100.0, 160.0, 190.0]
     assert first["metrics"]["request_totals"] == {"successful": 3, "incomplete": 1, "errored": 0, "total": 4}
     itl = first["metrics"]["inter_token_latency_ms"]["successful"]
     assert (itl["count"], itl["mean"], itl["min"], itl["max"]) == (3, pytest.approx(40 / 3), 10.0, 20.0)
@@ -170,6 +173,18 @@ async def test_guidellm_has_what_means_the_same() -> None:
     assert itl["std_dev"] == pytest.approx(4.714, rel=0.01)
     assert first["metrics"]["time_per_output_token_ms"]["successful"]["count"] == 0  # theirs is another figure
     assert first["metrics"]["output_tokens_per_second"]["successful"]["mean"] == 1.5
+
+
+@pytest.mark.parametrize("arrival", ["Constant", "Poisson"])
+@pytest.mark.parametrize("place", [("requestRate",), ("sweep", "requestRate")])
+async def test_guidellm_is_told_how_requests_arrived(arrival: str, place: tuple[str, ...]) -> None:
+    run = await exported(config_map(report(0, request_rate=2.5, concurrency=None)))
+    load: dict[str, Any] = {"arrival": arrival}
+    for name in reversed(place):
+        load = {name: load}
+    run.object["spec"]["workload"]["load"] = load
+    [told] = json.loads(guidellm.as_guidellm(run))["benchmarks"]
+    assert told["config"]["strategy"] == {"type_": arrival.lower(), "rate": 2.5}
 
 
 async def test_guidellm_gets_no_point_that_is_worth_nothing() -> None:

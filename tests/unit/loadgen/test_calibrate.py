@@ -18,6 +18,7 @@ def report(streams: int, *, share: float = 1.0, later: float = 0.0, errored: int
         index=streams,
         concurrency=streams,
         started_at=0.0,
+        opened_at=0.0,
         ended_at=1.0,
         window_seconds=1.0,
         requests=RequestCounts(succeeded=1, errored=errored),

@@ -74,6 +74,22 @@ async def test_the_first_output_token_is_told_apart_from_the_first_of_the_reason
     assert output.p50 >= report.ttft.p50 + 4 * 19  # timers count in milliseconds
     assert report.output_tokens_mean == 10
     assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 1.0)
+    kept = Histogram.from_bytes(report.histograms["timeToFirstOutputToken"])
+    assert kept.samples == 6
+    assert (kept.quantile(50) or 0) / 1e6 == pytest.approx(output.p50, rel=0.004)
+    assert "timeToFirstOutputTokenCensored" not in report.histograms
+
+
+async def test_answers_that_never_leave_their_reasoning_have_their_time_kept_as_censored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.2)
+    quick, slow = Behaviour(thinking=4), Behaviour(thinking=10, gap=1.0)
+    report = await measured(Engine(behave=lambda n: slow if n >= 6 else quick), duration_seconds=1)
+    output = report.time_to_first_output_token
+    assert output is not None
+    assert output.censored > 0
+    assert Histogram.from_bytes(report.histograms["timeToFirstOutputTokenCensored"]).samples == output.censored
 
 
 async def test_guidellms_way_of_counting_stands_beside_ours() -> None:

@@ -23,6 +23,7 @@ def point(index: int, noise: bytes) -> PointReport:
         index=index,
         concurrency=4,
         started_at=1.0,
+        opened_at=1.0,
         ended_at=2.0,
         window_seconds=1.0,
         requests=RequestCounts(succeeded=3),

@@ -45,6 +45,7 @@ def report(index: int = 0, *, ended: float = 10, **changes: Any) -> PointReport:
         "index": index,
         "concurrency": index + 1,
         "started_at": at(ended - 1).timestamp(),
+        "opened_at": at(ended - 1).timestamp(),
         "ended_at": at(ended).timestamp(),
         "window_seconds": 1.0,
         "requests": RequestCounts(succeeded=400),

@@ -20,7 +20,7 @@ from enginebench.api.loadplan import EXCHANGE_FOLDER, LoadPlan, PointPlan, Row
 from enginebench.loadgen.bodies import described
 from enginebench.loadgen.errors import GaveUp
 from enginebench.loadgen.guidellm import records
-from enginebench.loadgen.guidellm.adapter import Adapter, Job, JsonObject, Report
+from enginebench.loadgen.guidellm.adapter import Adapter, Job, JsonObject, Own, Report
 from enginebench.loadgen.guidellm.remote import Agent, Ended, Hello, Tick
 from enginebench.loadgen.guidellm.v0_2 import V02
 from enginebench.loadgen.guidellm.v0_8 import V08
@@ -129,20 +129,22 @@ class GuideLlm:
             scraped=scraped.later(time_ns() - monotonic_ns()),
             gpus=await gpu_series(plan, window.open / 1e9, window.close / 1e9),
             opened_at=window.open / 1e9,
+            carries=site.carries,
         )
         kept = await asyncio.to_thread(keep, plan, point, seen) if plan.requests_folder else Kept()
-        most_bytes = plan.point_bytes - len(kept.file) - len(kept.error)
-        made = await asyncio.to_thread(point_report, point, seen, course, most_bytes=most_bytes)
-        own = report.own
+        strained = records.strained(ended.ticks, seen.records, window, self._here.cpus)
+
+        def besides(made: PointReport) -> PointReport:
+            # GuideLLM does not tell why an answer ended.
+            evidence = msgspec.structs.replace(made.evidence, finish_reasons={}, strained=strained)
+            return msgspec.structs.replace(kept.told_in(self._signed(made, report.own)), evidence=evidence)
+
+        return await asyncio.to_thread(point_report, point, seen, course, most_bytes=plan.point_bytes, besides=besides)
+
+    def _signed(self, made: PointReport, own: Own) -> PointReport:
+        """With what GuideLLM says of itself."""
         return msgspec.structs.replace(
             made,
-            evidence=msgspec.structs.replace(
-                made.evidence,
-                finish_reasons={},  # which GuideLLM does not tell
-                strained=records.strained(ended.ticks, seen.records, window, self._here.cpus),
-            ),
-            requests_file=kept.file,
-            requests_error=kept.error,
             generator="guidellm",
             generator_version=self._adapter.version,
             guidellm_report=GuideLlmReport(
