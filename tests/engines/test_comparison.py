@@ -43,6 +43,7 @@ def test_vllm_against_ollama_on_the_cpu(place: Namespace, request: pytest.Fixtur
     assert condition(status, "Comparable")["status"] == "True", condition(status, "Comparable")
     check_points(status)
     check_what_ran(status)
+    check_settings(status)
 
 
 def check_points(status: dict[str, Any]) -> None:
@@ -56,6 +57,12 @@ def check_points(status: dict[str, Any]) -> None:
         assert point["outputTokensPerSecond"] > 0
         for figure in ("ttftMilliseconds", "itlMilliseconds"):
             assert point[figure]["p50"] > 0
+    for users in (1, 4, 8):
+        assert 0 < points["vllm", users]["engine"]["runningMax"] <= users, "by vLLM's own metrics"
+        for ollama in TARGETS[1:]:
+            assert points[ollama, users]["engine"]["unobserved"] == "Ollama has no metrics of its own"
+    # With more users its API server, on the core that it shares with the engine, may really lag behind that.
+    assert "EngineDisagrees" not in (points["vllm", 1].get("reasons") or ()), points["vllm", 1]["message"]
 
 
 def check_what_ran(status: dict[str, Any]) -> None:
@@ -74,3 +81,10 @@ def check_what_ran(status: dict[str, Any]) -> None:
         assert engines[name]["servedModel"].startswith("tiny")
     assert engines["ollama-8"]["effective"]["numParallel"] == 8
     assert engines["ollama-default"]["effective"]["numParallel"] >= 1
+
+
+def check_settings(status: dict[str, Any]) -> None:
+    """What was asked for is in force: by vLLM's log, and by Ollama's log and the probe."""
+    assert [target["name"] for target in status["targets"]] == list(TARGETS)
+    for target in status["targets"]:
+        assert condition(target, "SettingsInForce")["status"] == "True", condition(target, "SettingsInForce")
