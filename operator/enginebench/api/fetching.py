@@ -1,5 +1,6 @@
 """Whose model a Job brings onto a claim before the engine asks for a GPU, and what it brings."""
 
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -8,6 +9,7 @@ from enginebench.api.engines import Target, Vllm
 from enginebench.api.loadplan import FetchPlan
 from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.spec import BenchmarkRunSpec
+from enginebench.api.target_status import TargetStatus
 
 OWN_FORMATS = ("auto", "safetensors")
 """Values of vLLM's --load-format with which it takes the weights that a fetch takes, too."""
@@ -15,6 +17,9 @@ MODELSCOPE = "VLLM_USE_MODELSCOPE"
 """The variable that has vLLM look elsewhere than on Hugging Face."""
 HUB_NAME_PARTS = 2
 """`organization/name`."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+DIGEST_OF_COMMIT = "commit:"
 
 Source = tuple[str, str, str, FetchPlan]
 """(claim, kind of engine, model, plan): equal ones are one download."""
@@ -35,6 +40,22 @@ def source_of(spec: BenchmarkRunSpec, target: Target) -> Source:
     """What is fetched, and where to. The token is no part of it: the model is the same."""
     plan = replace(fetch_plan(target), token_from="")
     return claim_of(spec, target), target.engine_kind, target.model, plan
+
+
+def fetched_digest(spec: BenchmarkRunSpec, told: Sequence[TargetStatus], target: Target) -> str:
+    """Of the target's model as it was fetched onto the claim, for this target or for another one with the same model;
+    empty: none is known."""
+    if not claim_of(spec, target):
+        return ""
+    same = {one.name for one in spec.targets if source_of(spec, one) == source_of(spec, target)}
+    digests = (one.model_fetch.digest for one in told if one.name in same and one.model_fetch is not None)
+    return next(filter(None, digests), "")
+
+
+def commit_of(digest: str) -> str:
+    """The commit that a digest names; empty: it names none, or more than one."""
+    commit = digest.removeprefix(DIGEST_OF_COMMIT)
+    return commit if COMMIT.fullmatch(commit) and commit != digest else ""
 
 
 def fetch_plan(target: Target) -> FetchPlan:

@@ -66,7 +66,8 @@ class EngineStatus(StatusObject):
     served_model: str | None = None
     """The model's name as the engine lists it."""
     model_digest: str | None = None
-    """The model's digest, where the engine tells it."""
+    """What names the model's contents: Ollama's digest; commit:… of a model from a hub; sha256:… over a folder on a
+    claim. Absent where neither the engine nor the fetch onto a claim tells."""
     url: str | None = None
     """Of an endpoint: where it answered, as the URL or the object that the target refers to says."""
     node: str | None = None
@@ -134,6 +135,8 @@ class ModelFetch(StatusObject):
     """Of the download; 0 where the model was there."""
     bytes: int | None = None
     """The model's size, where known."""
+    digest: str | None = None
+    """What names the model's contents, as engine.modelDigest does."""
     disruptions: int | None = None
     """Fetches in a row that were taken away."""
 

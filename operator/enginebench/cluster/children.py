@@ -47,7 +47,12 @@ def child(seen: Observed, create: Create, platform: Platform) -> Obj:
     match create.role:
         case Role.ENGINE:
             assert target is not None  # only targets have engines
-            body = engine_pod(seen.spec, target, platform, node=create.node, gpu_product=create.gpu_product)
+            body = engine_pod(
+                *(seen.spec, target, platform),
+                node=create.node,
+                gpu_product=create.gpu_product,
+                revision=create.revision,
+            )
             body["metadata"]["labels"] = {**seen.queue_labels, **body["metadata"]["labels"]}
         case Role.SERVICE:
             assert target is not None

@@ -21,7 +21,8 @@ PROGRAMS = {
     path.replace("/", "-"): path
     for path in (
         *("__init__.py", "fetcher/__init__.py", "results/__init__.py"),
-        *("fetcher/hub.py", "fetcher/download.py", "fetcher/cache.py", "results/lines.py", "results/transfer.py"),
+        *("fetcher/hub.py", "fetcher/download.py", "fetcher/cache.py", "fetcher/digests.py"),
+        *("results/lines.py", "results/transfer.py"),
     )
 }
 """Key in the plan's ConfigMap → file of this package: all that runs in an engine's image."""

@@ -18,9 +18,18 @@ Json = dict[str, Any]
 
 
 def engine_pod(
-    spec: BenchmarkRunSpec, target: Target, platform: Platform, *, node: str = "", gpu_product: str = ""
+    spec: BenchmarkRunSpec,
+    target: Target,
+    platform: Platform,
+    *,
+    node: str = "",
+    gpu_product: str = "",
+    revision: str = "",
 ) -> Json:
-    """The Pod, but for its name, labels of ours and owner. `node` or `gpu_product` bind it to what is named."""
+    """The Pod, but for its name, labels of ours and owner. `node` or `gpu_product` bind it to what is named.
+
+    `revision`: the commit of the model that lies on its claim; empty: none is known.
+    """
     settings, limits = resolve_pod(spec, target), resolve.timeouts(spec)
     template, values = engine_of(target).template(spec, target, platform)
     patience = limits.startup_seconds + limits.model_download_seconds
@@ -28,6 +37,7 @@ def engine_pod(
         "home": HOME,
         "fixed_ids": platform.fixed_ids,
         "gpus": settings.gpu_count,
+        "revision": revision,
         "models": _models_volume(settings.model_cache),
         "startup_failures": math.ceil(patience / PROBE_SECONDS) + SPARE_PROBES,
     }

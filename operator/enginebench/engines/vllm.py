@@ -20,6 +20,9 @@ PARALLEL = re.compile(
 )
 """Arguments by which the user deals the GPUs out himself."""
 
+REVISIONS = ("--revision", "--tokenizer", "--hf-config-path")
+"""Arguments with which another revision is asked for, or files of another repository, which has not this one's."""
+
 _VERSION = re.compile(r":v?(\d+)\.(\d+)\.\d+")
 
 
@@ -45,6 +48,7 @@ class VllmEngine:
             "args": args,
             "own_sampling_defaults": _knows_generation_config(image)
             and not any(arg.replace("_", "-").startswith("--generation-config") for arg in args),
+            "may_be_pinned": not any(arg.partition("=")[0].replace("_", "-") in REVISIONS for arg in args),
             "tensor_parallel": _tensor_parallel(gpu_count(spec, target), args),
             "token": token.document() if token is not None else None,
         }

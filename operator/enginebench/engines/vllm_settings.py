@@ -34,6 +34,7 @@ _FACTS: dict[str, tuple[re.Pattern[str], Callable[[str], Fact]]] = {
     "tensorParallelSize": (re.compile(_ENGINE + r"tensor_parallel_size=(\d+)"), _number),
     "enforceEager": (re.compile(_ENGINE + r"enforce_eager=(\w+)"), _flag),
     "device": (re.compile(_ENGINE + r"device_config=(\w+)"), str),
+    "revision": (re.compile(_ENGINE + r"revision=(?!None)([^\s,]+)"), str),
     "prefixCaching": (re.compile(_ENGINE + r"enable_prefix_caching=(\w+)"), _flag),
     "maxNumSeqs": (
         re.compile(r"(?:non-default args: \{.*'max_num_seqs': |(?:Sett|Default)ing max_num_seqs to )(\d+)"),

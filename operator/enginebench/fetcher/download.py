@@ -1,7 +1,7 @@
 """The download itself, in a process of its own: it can be ended, and if it dies somebody is left to tell.
 
 Says on standard output, one JSON document a line: `{"blobs": {root: {etag: bytes}}}` when it knows what is to come,
-then `{"done": …}` or `{"reason": …, "message": …}`.
+`{"checked": bytes}` while it reads again what has come, then `{"done": …}` or `{"reason": …, "message": …}`.
 """
 
 import errno
@@ -10,16 +10,23 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from enginebench.fetcher.cache import Cache, wanted
+from enginebench.fetcher.digests import sha256_of
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 REFUSED = (401, 403)
 NOT_FOUND = 404
+SAY_SECONDS = 1.0
 
 Json = dict[str, Any]
+
+
+class Corrupt(Exception):  # noqa: N818  # named for what happened
+    """Files came whole, and are not those that the hub has named."""
 
 
 def main() -> int:
@@ -54,7 +61,9 @@ def _download(hub: Any, plan: Json, say: Any) -> None:
     revision = said.get("revision") or None
     roots = {"weights": said.get("weightsFolder") or hub.constants.HF_HUB_CACHE, "rest": hub.constants.HF_HUB_CACHE}
     tree = hub.HfApi().list_repo_tree(model, recursive=True, revision=revision)
-    files = {entry.path: (_etag(entry), entry.size) for entry in tree if hasattr(entry, "blob_id")}
+    entries = [entry for entry in tree if hasattr(entry, "blob_id")]
+    files = {entry.path: (_etag(entry), entry.size) for entry in entries}
+    large = {entry.path: digest for entry in entries if (digest := _sha256(entry))}
     weights, rest = wanted(files, all_weights=bool(said.get("allWeights")))
     blobs: dict[str, dict[str, int]] = {}
     for root, names in ((roots["weights"], weights), (roots["rest"], rest)):
@@ -65,16 +74,41 @@ def _download(hub: Any, plan: Json, say: Any) -> None:
         cache.begin()
     for root, names in ((roots["rest"], rest), (roots["weights"], weights)):
         if names:
-            hub.snapshot_download(model, revision=revision, cache_dir=root, allow_patterns=names)
+            folder = hub.snapshot_download(model, revision=revision, cache_dir=root, allow_patterns=names)
+            _check(Path(folder), {name: large[name] for name in names if name in large}, say)
     for cache in caches:
         cache.end()
 
 
-def _etag(file: Any) -> str:
-    """The name of its blob: the SHA-256 of a large file, else git's name of it."""
+def _check(folder: Path, expected: dict[str, str], say: Any) -> None:
+    """huggingface_hub compares sizes alone. What is not as the hub has named it is removed, so that it comes again."""
+    done, said_at = 0, monotonic()
+
+    def on_bytes(count: int) -> None:
+        nonlocal done, said_at
+        done += count
+        if monotonic() - said_at >= SAY_SECONDS:
+            said_at = monotonic()
+            say({"checked": done})
+
+    wrong = [name for name, digest in expected.items() if sha256_of(folder / name, on_bytes) != digest]
+    for name in wrong:
+        (folder / name).resolve().unlink()
+        (folder / name).unlink(missing_ok=True)  # a link, or the file itself where the volume has no links
+    if wrong:
+        raise Corrupt(", ".join(wrong))
+
+
+def _sha256(file: Any) -> str:
+    """Of a large file; empty for one that lies in git itself."""
     lfs = file.lfs
     found = (lfs.get("sha256") if isinstance(lfs, dict) else getattr(lfs, "sha256", None)) if lfs else None
-    return str(found or file.blob_id)
+    return str(found or "")
+
+
+def _etag(file: Any) -> str:
+    """The name of its blob: the SHA-256 of a large file, else git's name of it."""
+    return _sha256(file) or str(file.blob_id)
 
 
 def _told(error: BaseException, plan: Json) -> Json:
@@ -84,6 +118,9 @@ def _told(error: BaseException, plan: Json) -> Json:
     statuses = {getattr(getattr(each, "response", None), "status_code", None) for each in _chain(error)}
     codes = {each.errno for each in _chain(error) if isinstance(each, OSError)}
     text = " ".join(str(error).split())[:400] or type(error).__name__
+    if isinstance(error, Corrupt):
+        words = f"of {model} came what is not what the hub names by its SHA-256, and was removed: {text}"
+        return {"reason": "ModelCorrupt", "message": words}
     no_room = codes & set(NO_ROOM) or "os error 28" in text or "No space left" in text
     if no_room:
         return {"reason": "ModelCacheFull", "message": f"the cache has no room left: {text}"}

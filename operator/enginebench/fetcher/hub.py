@@ -17,6 +17,7 @@ from time import monotonic, time
 from typing import Any
 
 from enginebench.fetcher.cache import Cache, has_weights, is_model, size_of
+from enginebench.fetcher.digests import folder_digest
 from enginebench.results.lines import lines
 from enginebench.results.transfer import Transfer, in_words
 
@@ -76,7 +77,8 @@ class Fetch:
         if self._model.startswith("/") or folder.is_dir():
             return self._folder(folder)
         if (snapshot := self._cached()) is not None:
-            return {"bytes": size_of(snapshot), "message": f"{self._model} is on claim {self._claim} already."}
+            words = f"{self._model} is on claim {self._claim} already."
+            return {"bytes": size_of(snapshot), "digest": self._commit(), "message": words}
         return self._download()
 
     def _folder(self, folder: Path) -> Json:
@@ -98,6 +100,7 @@ class Fetch:
                 raise GaveUp("ModelNotFound", f"{where} {words}")
         return {
             "bytes": size_of(folder) if folder.is_dir() else folder.stat().st_size,
+            "digest": folder_digest(folder, lambda name: self._progress(f"reading {name} for the model's digest")),
             "message": f"{folder} is there.",
         }
 
@@ -113,13 +116,21 @@ class Fetch:
         rest = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or home / "hub"
         return Path(self._said.get("weightsFolder") or rest), Path(rest)
 
+    @property
+    def _revision(self) -> str:
+        return self._said.get("revision") or "main"
+
+    def _commit(self) -> str:
+        """What the revision is in the cache; of the weights and of the rest, where these are not of one."""
+        folders = [Cache(root, self._model).snapshot(self._revision) for root in self._roots()]
+        return "commit:" + "+".join(dict.fromkeys(folder.name for folder in folders if folder is not None))
+
     def _cached(self) -> Path | None:
         """The model's folder in the cache, where it is whole."""
-        revision = self._said.get("revision") or "main"
         weights, rest = (Cache(root, self._model) for root in self._roots())
         if not (weights.finished and rest.finished):
             return None
-        heavy, light = weights.snapshot(revision), rest.snapshot(revision)
+        heavy, light = weights.snapshot(self._revision), rest.snapshot(self._revision)
         if heavy is None or light is None or not has_weights(heavy):
             return None
         return heavy if heavy != light or is_model(light) else None
@@ -149,11 +160,12 @@ class Fetch:
         began: float,
     ) -> Json:
         blobs: dict[str, dict[str, int]] = {}
+        checked, checked_at = 0, began
         while True:
             now = monotonic()
             done, total = _bytes(blobs, self._model)
             transfer.note(now, done)
-            self._tell(transfer, done, total if blobs else None)
+            self._tell(transfer, done, total if blobs else None, checked)
             if self._told.is_set():
                 raise GaveUp("Interrupted", "The fetch pod was told to stop before the model was there.")
             if now - began >= self._limit:
@@ -163,7 +175,7 @@ class Fetch:
                     f"{in_words(done, total or None, None, None)} are. What is there stays on claim {self._claim}: run "
                     "again, or raise the time.",
                 )
-            if now - (transfer.moved_at or began) >= self._stall:
+            if now - max(transfer.moved_at or began, checked_at) >= self._stall:
                 raise GaveUp(
                     "ModelPullStalled",
                     f"The download of {self._model} stands still: no byte came for {self._stall} s "
@@ -182,7 +194,10 @@ class Fetch:
             if "done" in document:
                 seconds = round(monotonic() - began, 1)
                 words = f"{self._model} is on claim {self._claim}: {_bytes(blobs, self._model)[0] / 1e9:.2f} GB, {seconds} s."
-                return {"seconds": seconds, "bytes": total, "message": words}
+                return {"seconds": seconds, "bytes": total, "digest": self._commit(), "message": words}
+            if "checked" in document:
+                checked, checked_at = document["checked"], monotonic()
+                continue
             blobs = document["blobs"]
             self._room_for(blobs)
 
@@ -206,6 +221,7 @@ class Fetch:
         cures = {
             "ModelNotFound": "Correct vllm.model (or --revision in vllm.args).",
             "ModelAccessDenied": "Then run again.",
+            "ModelCorrupt": "Look what stands between (a mirror, a caching proxy), and run again: it is fetched anew.",
             "ModelCacheFull": f"Make room on claim {self._claim}, or take a larger one.",
             "ModelPullFailed": f"Look at the way to Hugging Face from this namespace, and at claim {self._claim}; where "
             "there is no way, put the model onto the claim beforehand.",
@@ -215,9 +231,11 @@ class Fetch:
 
     # What it says
 
-    def _tell(self, transfer: Transfer, done: int, total: int | None) -> None:
+    def _tell(self, transfer: Transfer, done: int, total: int | None, checked: int) -> None:
         rate, left = transfer.bytes_per_second, transfer.remaining_seconds(total)
         how_far = in_words(done, total, rate, left) if total is not None else "asking what there is"
+        if checked:
+            how_far += f"; reading it again for its SHA-256, {checked / 1e9:.2f} GB so far"
         self._progress(
             f"downloading {self._model} to claim {self._claim}: {how_far}",
             **({"bytesDone": done, "bytesTotal": total} if total is not None else {}),

@@ -27,6 +27,8 @@ _CACHE: dict[str, tuple[str, Callable[[str], Fact]]] = {
     "cache_dtype": ("kvCacheDtype", str),
 }
 """Label → our name: vLLM 0.9.1 and 0.32 (config/cache.py, metrics_info)."""
+_SNAPSHOT = re.compile(r"/snapshots/([0-9a-f]{40})/")
+"""Where llama.cpp keeps what it downloads (common/hf-cache.cpp), as huggingface_hub does."""
 _LOADED = {"size": "sizeBytes", "size_vram": "sizeVramBytes", "context_length": "contextLength"}
 """Of /api/ps: how much of the model lies where, and with what context. 0.9.2 does not tell the context."""
 _SHOWN = {"quantization_level": "quantization", "parameter_size": "parameterSize"}
@@ -54,6 +56,9 @@ class Dialect(Protocol):
     async def load(self, seconds: float) -> None:
         """Have the model put into memory, where that waits for a first request; Refused if it cannot be."""
 
+    async def digest(self) -> str:
+        """Of the model that serves, where its entry in `models` has none; empty where nothing tells it."""
+
     async def effective(self) -> dict[str, Fact]:
         """What is in force, as far as the API tells; asked after a completion, when the model is loaded."""
 
@@ -76,6 +81,9 @@ class OpenAi:
 
     async def load(self, seconds: float) -> None:
         """It serves when it has loaded."""
+
+    async def digest(self) -> str:
+        return ""
 
     async def effective(self) -> dict[str, Fact]:
         found = await self._cache()
@@ -116,6 +124,11 @@ class LlamaCpp(OpenAi):
     async def version(self) -> str:
         return str((await self._props()).get("build_info") or "")
 
+    async def digest(self) -> str:
+        """The commit of the hub's model, by the path of its file; a file that somebody has put there has none."""
+        commit = _SNAPSHOT.search(str((await self._props()).get("model_path") or ""))
+        return f"commit:{commit[1]}" if commit is not None else ""
+
     async def effective(self) -> dict[str, Fact]:
         props = await self._props()
         defaults = props.get("default_generation_settings")
@@ -151,6 +164,9 @@ class Ollama:
         )
         if not response.ok:
             raise Refused(f"POST /api/generate: {response.words()}")
+
+    async def digest(self) -> str:
+        return ""  # `models` has told it
 
     async def effective(self) -> dict[str, Fact]:
         loaded = next((m for m in await self._listed("/api/ps") if same_model(m["name"], self._plan)), {})

@@ -13,13 +13,14 @@ async def fetch(plan: LoadPlan, address: Address, speaker: Speaker) -> ModelRepo
     """The model is there; GaveUp says why it is not."""
     dialect = dialect_of(plan, address)
     listed = await answering(plan, dialect, speaker)
-    if served_name(plan, listed) is not None:
-        return ModelReport(message=f"{plan.model} is on claim {plan.claim} already.")
+    if (served := served_name(plan, listed)) is not None:
+        return ModelReport(digest=listed[served], message=f"{plan.model} is on claim {plan.claim} already.")
     came = await pulled(plan, address, speaker)
-    if served_name(plan, await asked(dialect.models())) is None:
+    listed = dict(await asked(dialect.models()))
+    if (served := served_name(plan, listed)) is None:
         raise GaveUp(
             "ModelNotFound", f"Ollama has pulled {plan.model}, and does not list it. Correct the model's name."
         )
     how_much = f"{came.bytes / 1e9:.2f} GB, " if came.bytes else ""
     words = f"{plan.model} is on claim {plan.claim}: {how_much}{came.seconds:.1f} s."
-    return ModelReport(seconds=came.seconds, bytes=came.bytes, message=words)
+    return ModelReport(seconds=came.seconds, bytes=came.bytes, digest=listed[served], message=words)

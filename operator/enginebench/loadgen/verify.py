@@ -69,7 +69,7 @@ async def verify(plan: LoadPlan, address: Address, rows: Sequence[Row], speaker:
     return EngineReport(
         served_model=served,
         version=await asked(dialect.version()),
-        model_digest=listed[served],
+        model_digest=listed[served] or await asked(dialect.digest()),
         model_download_seconds=seconds,
         effective={**in_force, **_security(plan, tls_version), **_origin(plan)},
         answered_at=answered_at,

@@ -17,6 +17,7 @@ class Progress(Wire, frozen=True, kw_only=True):
     """Waiting | DownloadingModel | LoadingModel | Verifying | WarmingUp | Loading | Draining"""
     message: str = ""
     at: float = 0.0
+    """When whoever does the work said so; the pod repeats it while nothing new is said."""
     point: int | None = None
     """Index of the load point that is being measured."""
     bytes_done: int | None = None
@@ -69,6 +70,8 @@ class ModelReport(Wire, frozen=True, kw_only=True):
     """That the download took; 0 where the model was there."""
     bytes: int | None = None
     """Of the model, where known."""
+    digest: str = ""
+    """What names its contents: Ollama's digest, `commit:…` of a hub's model, `sha256:…` of a folder."""
     message: str = ""
     """What was found or done, for people."""
 

@@ -133,7 +133,8 @@ def _ended(
         return fetch
     update: dict[str, object] = {"end_time": now, "reason": problem.reason, "message": problem.message or None}
     if view.heard.model is not None:
-        update |= {"seconds": round(view.heard.model.seconds, 1), "bytes": view.heard.model.bytes}
+        model = view.heard.model
+        update |= {"seconds": round(model.seconds, 1), "bytes": model.bytes, "digest": model.digest or None}
     if problem.reason in DISRUPTIONS:
         disruptions = (fetch.disruptions or 0) + 1
         update["disruptions"] = disruptions

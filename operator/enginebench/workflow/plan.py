@@ -28,6 +28,8 @@ class Create:
     """ENGINE, FETCH: bind to this node by affinity (`placement.topology: SameNode`)."""
     gpu_product: str = ""
     """ENGINE, FETCH: require this nvidia.com/gpu.product (`SameProduct`)."""
+    revision: str = ""
+    """ENGINE: the commit that its model was fetched at."""
     url: str = ""
     """LOAD_PLAN of an endpoint by reference: where it answers."""
     points: tuple[int, ...] = ()

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 
+from enginebench.api.fetching import COMMIT, DIGEST_OF_COMMIT, fetched_digest
 from enginebench.api.generators import GUIDELLM
 from enginebench.api.guidellm_rules import guidellm_of
 from enginebench.api.pod_resolve import resolve_pod
@@ -23,7 +24,7 @@ from enginebench.workflow.rules.collect import detailed
 from enginebench.workflow.target import TargetView
 
 MIB = 1024 * 1024
-ARGUMENTS, ENVIRONMENT = "arguments", "environment"
+ARGUMENTS, ENVIRONMENT, REVISION = "arguments", "environment", "revision"
 ARGUMENTS_CHARACTERS, ENVIRONMENT_CHARACTERS = 1024, 512
 """Kept of them; nothing in a run of more than DETAILED_POINTS, whose status must stay under 256 KiB."""
 BY_CHANCE = frozenset(
@@ -50,7 +51,7 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
     if heard is not None:
         new.version = heard.version or new.version
         new.served_model = heard.served_model
-        new.model_digest = heard.model_digest or new.model_digest
+        new.model_digest = heard.model_digest or _digest(seen, target) or new.model_digest
     facts = {**(new.effective or {}), **_told(seen, target)}
     arguments, environment = facts.pop(ARGUMENTS, None), facts.pop(ENVIRONMENT, None)
     if detailed(seen):
@@ -58,6 +59,15 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
         new.environment = _text(environment, ENVIRONMENT_CHARACTERS) or new.environment
     new.effective = facts or None
     return new
+
+
+def _digest(seen: Observed, target: TargetView) -> str:
+    """Of an engine whose API tells none: the commit that its log says it took, else what was fetched for it."""
+    assert seen.spec is not None  # a target comes from a spec
+    revision = str(_told(seen, target).get(REVISION, ""))
+    if COMMIT.fullmatch(revision):
+        return DIGEST_OF_COMMIT + revision
+    return fetched_digest(seen.spec, seen.status.targets or (), target.spec)
 
 
 def _told(seen: Observed, target: TargetView) -> dict[str, Fact]:

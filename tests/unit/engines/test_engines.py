@@ -54,6 +54,27 @@ def test_vllm_spreads_its_model_over_the_gpus(gpus: int, args: list[str], given:
 
 
 @pytest.mark.parametrize(
+    ("args", "pinned"),
+    [
+        ([], True),
+        (["--max-model-len=8192", "--tokenizer-mode=mistral"], True),
+        (["--revision=v2"], False),
+        (["--tokenizer", "other/repository"], False),
+        (["--hf_config_path=other/repository"], False),
+    ],
+)
+def test_vllm_takes_the_commit_that_was_fetched_unless_told_otherwise(args: list[str], pinned: bool) -> None:
+    spec, one = target(f"vllm: {{model: o/m, args: {json.dumps(args)}}}")
+    commit = f"--revision={'e' * 40}"
+    said = engine_pod(spec, one, Platform(image="i"), revision="e" * 40)["spec"]["containers"][0]["args"]
+    assert (commit in said) is pinned
+    assert said[len(said) - len(args) :] == args
+    assert not any(
+        "--revision=e" in arg for arg in engine_pod(spec, one, Platform(image="i"))["spec"]["containers"][0]["args"]
+    )
+
+
+@pytest.mark.parametrize(
     ("args", "gpus", "all_layers"),
     [([], 1, True), ([], 0, False), (["-ngl", "20"], 1, False), (["--n_gpu_layers", "20"], 2, False)],
 )

@@ -34,7 +34,7 @@ INFO 06-20 09:36:28 [cli_args.py:309] non-default args: {'host': '0.0.0.0', 'mod
 'max_model_len': 131072, 'max_num_seqs': 64, 'served_model_name': ['m']}
 INFO 06-20 09:36:40 [config.py:2195] Chunked prefill is enabled with max_num_batched_tokens=8192.
 INFO 06-20 09:36:47 [core.py:70] Initializing a V1 LLM engine (v0.9.1) with config: model='m', speculative_config=None, \
-dtype=torch.bfloat16, max_seq_len=131072, tensor_parallel_size=2, quantization=None, enforce_eager=False, \
+revision=None, tokenizer_revision=v2, dtype=torch.bfloat16, max_seq_len=131072, tensor_parallel_size=2, quantization=None, enforce_eager=False, \
 kv_cache_dtype=auto,  device_config=cuda, served_model_name=m, enable_prefix_caching=True, chunked_prefill_enabled=True
 INFO 06-20 09:37:10 [gpu_worker.py:227] Available KV cache memory: 52.94 GiB
 INFO 06-20 09:37:12 [kv_cache_utils.py:715] GPU KV cache size: 433,664 tokens
@@ -44,7 +44,8 @@ VLLM_0_32 = """\
 (APIServer pid=1) INFO 11-23 12:00:01 [api_utils.py:286] non-default args: {'host': '0.0.0.0', 'api_key': ['sk-1'], \
 'model': '/models/tiny', 'max_model_len': 2048, 'enforce_eager': True}
 (EngineCore pid=9) INFO 11-23 12:00:09 [core.py:134] Initializing a V1 LLM engine (v0.32.0) with config: \
-model='/models/tiny', dtype=torch.float32, max_seq_len=2048, tensor_parallel_size=1, quantization=None, \
+model='/models/tiny', tokenizer_mode=auto, revision=0123456789012345678901234567890123456789, \
+tokenizer_revision=v2, dtype=torch.float32, max_seq_len=2048, tensor_parallel_size=1, quantization=None, \
 enforce_eager=True, kv_cache_dtype=auto, device_config=cpu, served_model_name=tiny, enable_prefix_caching=True, \
 enable_chunked_prefill=True
 (EngineCore pid=9) INFO 11-23 12:00:12 [kv_cache_utils.py:2327] CPU KV cache size: 262,144 tokens, Maximum concurrency \
@@ -169,6 +170,7 @@ def test_vllm_0_32_tells_what_it_chose() -> None:
         "{'host': '0.0.0.0', 'api_key': '***', 'model': '/models/tiny', 'max_model_len': 2048, 'enforce_eager': True}"
     )
     assert facts == {
+        "revision": "0123456789" * 4,
         "maxModelLen": 2048,
         "tensorParallelSize": 1,
         "dtype": "float32",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -127,6 +128,7 @@ def test_what_the_engine_takes_is_fetched_and_the_second_time_nobody_is_asked(hu
     hub.asked.clear()
     again = report(pod.fetch("good/tiny"))
     assert (again.seconds, again.bytes) == (0.0, size)
+    assert found.digest == again.digest == f"commit:{COMMIT}"
     assert again.message == "good/tiny is on claim models already."
     assert hub.asked == []
 
@@ -154,6 +156,7 @@ def test_a_token_opens_what_is_private(pod: Pod) -> None:
         ("denied/tiny", TOKEN, "ModelAccessDenied", "the account of the key token of Secret hf"),
         ("good/none", TOKEN, "ModelNotFound", "no good/none that the key token of Secret hf may see"),
         ("failing/tiny", "", "ModelPullFailed", "500"),
+        ("corrupt/tiny", "", "ModelCorrupt", "is not what the hub names by its SHA-256, and was removed: model.safetensors"),
         ("hollow/tiny", "", "ModelPullFailed", "404"),
     ],
 )  # fmt: skip
@@ -201,6 +204,22 @@ def test_what_a_fetch_left_unfinished_is_not_taken_for_whole(hub: Hub, pod: Pod)
     assert not (cache / UNFINISHED).exists()
 
 
+def test_what_is_not_as_the_hub_has_named_it_is_removed_and_comes_again(pod: Pod) -> None:
+    report(pod.fetch("good/tiny"))
+    weights = pod.snapshot("good/tiny") / "model.safetensors"
+    blob = weights.resolve()
+    with blob.open("r+b") as file:
+        file.write(b"wrong")
+    (weights.parents[2] / UNFINISHED).touch()
+    found = failure(pod.fetch("good/tiny"))
+    assert found.reason == "ModelCorrupt"
+    assert found.message.endswith("and run again: it is fetched anew.")
+    assert not blob.exists()
+    assert not weights.is_symlink()
+    assert report(pod.fetch("good/tiny")).digest == f"commit:{COMMIT}"
+    assert weights.read_bytes() == FILES["model.safetensors"]
+
+
 def test_a_cache_that_others_have_filled_is_enough_without_a_way_out(hub: Hub, pod: Pod) -> None:
     report(pod.fetch("good/tiny"))
     offline = Pod(pod.home.parent, "http://127.0.0.1:9")
@@ -233,6 +252,7 @@ def test_a_folder_needs_nobody(hub: Hub, pod: Pod, tmp_path: Path) -> None:
     shutil.copytree(hub.folder / "tiny", tmp_path / "here")
     found = report(pod.fetch(str(tmp_path / "here")))
     assert (found.seconds, found.bytes) == (0.0, sum(map(len, FILES.values())))
+    assert re.fullmatch("sha256:[0-9a-f]{64}", found.digest)
     missing = failure(pod.fetch(str(tmp_path / "there")))
     assert missing.reason == "ModelNotFound"
     assert "modelCache (claim models) is mounted at /models" in missing.message

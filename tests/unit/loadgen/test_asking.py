@@ -15,6 +15,7 @@ from enginebench.loadgen import dataset, verify
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.asking import ProcessStart
 from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.fetch import fetch
 from enginebench.loadgen.routes import ROUTES
 from enginebench.loadgen.verify import resolved
 from enginebench.results.messages import EngineReport, Progress
@@ -78,12 +79,20 @@ async def test_vllm_serves_the_model(api: str, log: Log) -> None:
     assert [m.stage for m in log.heard() if isinstance(m, Progress)] == ["Waiting", "Verifying"]
 
 
-async def test_llama_cpp_tells_its_slots_and_their_context(log: Log) -> None:
+@pytest.mark.parametrize(
+    ("path", "digest"),
+    [
+        (f"/models/models--org--tiny/snapshots/{'e' * 40}/tiny.gguf", f"commit:{'e' * 40}"),
+        ("/models/tiny.gguf", ""),
+    ],
+)
+async def test_llama_cpp_tells_its_slots_their_context_and_its_model(path: str, digest: str, log: Log) -> None:
     """As b11549 answers, shortened; the wheel that we build with was compiled without its number."""
 
     async def llama_cpp(asked: Asked, client: Client) -> None:
         if asked.path == "/props":
             props = {"default_generation_settings": {"params": {"top_k": 40}, "n_ctx": 512}, "total_slots": 4}
+            props |= {"model_path": path}
             await client.reply(msgspec.json.encode({**props, "model_ftype": "F16", "build_info": "b0-unknown"}))
         elif asked.path == "/v1/models":
             await client.reply(
@@ -94,7 +103,7 @@ async def test_llama_cpp_tells_its_slots_and_their_context(log: Log) -> None:
 
     async with serving(llama_cpp) as server:
         report = await verified(plan(server.url, api=API, dialect="llamacpp"), log)
-    assert (report.version, report.served_model) == ("b0-unknown", "tiny")
+    assert (report.version, report.served_model, report.model_digest) == ("b0-unknown", "tiny", digest)
     assert report.effective == {"numParallel": 4, "contextLength": 512, "quantization": "F16"}
 
 
@@ -117,6 +126,15 @@ async def test_ollama_pulls_what_is_not_there_and_tells_how_long_it_took(log: Lo
     assert 0.1 < report.model_download_seconds < 5
     assert "DownloadingModel" in [m.stage for m in log.heard() if isinstance(m, Progress)]
     assert again.model_download_seconds is None
+
+
+async def test_a_fetch_by_ollama_tells_what_came(log: Log) -> None:
+    async with simulated("ollama", pull_bytes=5_000_000, pull_seconds=0.2) as url:
+        settings = plan(url, api="OllamaChat", pull_model=True)
+        came, again = [await fetch(settings, parse(url), log.speaker) for _ in range(2)]
+    assert (came.bytes, again.bytes, again.seconds) == (5_000_000, None, 0.0)
+    assert len(came.digest) == 64
+    assert came.digest == again.digest
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,23 @@ from typing import Any
 
 import pytest
 
+from enginebench.api.v1alpha1 import EngineStatus
 from enginebench.results.messages import Failure, ModelReport, Progress
 from enginebench.workflow.observed import Heard, Observed, Role, Trouble, Waiting
 from enginebench.workflow.plan import Create, Plan
-from tests.unit.workflow.build import at, created, deleted, observed, spec, step, terminated
+from tests.unit.workflow.build import (
+    at,
+    created,
+    deleted,
+    engine,
+    heard,
+    load,
+    observed,
+    received,
+    spec,
+    step,
+    terminated,
+)
 
 CACHE = {"modelCache": {"persistentVolumeClaim": {"claimName": "models"}}}
 TARGETS = [
@@ -59,6 +72,28 @@ def test_every_model_comes_before_the_first_engine_and_each_once() -> None:
     assert plan.status is not None
     assert [t.model_fetch is not None for t in plan.status.targets or ()] == [True, True, False, False, False]
     assert (plan.status.targets or [])[0].timings is not None
+
+
+def revision(plan: Plan) -> str:
+    """That the engine is to take."""
+    (found,) = (a.revision for a in plan.actions if isinstance(a, Create) and a.role is Role.ENGINE)
+    return found
+
+
+@pytest.mark.parametrize(("digest", "pinned"), [(f"commit:{'e' * 40}", "e" * 40), (f"sha256:{'f' * 64}", ""), ("", "")])
+def test_engines_take_the_commit_that_was_fetched_and_the_status_names_what_they_took(digest: str, pinned: str) -> None:
+    seen = begun(spec=spec(targets=[TARGETS[0], TARGETS[2]]))  # the same model, and so one fetch
+    seen, _ = step(saying(seen, replace(THERE, model=ModelReport(digest=digest))), 5)
+    for place, target in enumerate(("v", "w")):
+        seen, plan = step(seen, 10 + 20 * place)
+        assert revision(plan) == pinned
+        said = {load(target).uid: heard(received(0), received(1), ended=True, exhausted=True)}
+        seen = replace(seen, heard=said, engine_facts={engine(target).uid: {}})
+        seen, plan = step(seen, 20 + 20 * place)
+        assert plan.status is not None
+        told = (plan.status.targets or [])[place]
+        assert (told.engine or EngineStatus()).model_digest == (digest or None)
+        assert told.phase == "Succeeded"
 
 
 def test_no_engine_comes_while_a_fetch_pod_may_hold_the_volume() -> None:

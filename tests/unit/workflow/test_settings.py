@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enginebench.api import conditions as c
-from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, TargetStatus
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, ModelFetch, TargetStatus
 from enginebench.results.messages import EngineReport
 from enginebench.results.point_report import Censored, Figure, RequestCounts
 from enginebench.workflow.observed import NodeView, Observed
@@ -206,6 +206,32 @@ def test_the_fingerprint_takes_in_settings_and_nothing_that_varies_by_chance() -
     )
     assert fingerprint({"quantization": "Q4_0"}, ASKED) != plain
     assert fingerprint({"quantization": "F16"}, {**ASKED, "numParallel": 1}) != plain
+
+
+def fetched(digest: str, facts: dict[str, Any]) -> tuple[str | None, str | None]:
+    """(digest, fingerprint) of a vLLM whose model was fetched with this digest."""
+    cache = {"modelCache": {"persistentVolumeClaim": {"claimName": "models"}}}
+    fetch = ModelFetch(number=1, end_time=at(0), reason="Completed", digest=digest or None)
+    begun = TargetStatus(name="v", attempts=[Attempt(number=1, start_time=at(0))], model_fetch=fetch)
+    seen = observed(
+        spec=spec(targets=[{"name": "v", "vllm": {"model": "org/m"}, "pod": cache}]),
+        status=BenchmarkRunStatus(observed_generation=1, targets=[begun]),
+        pods=(engine("v"), load("v")),
+        heard={load("v").uid: heard(received(0))},
+        engine_facts={engine("v").uid: facts},
+    )
+    seen, _ = step(seen, 10)
+    target = (seen.status.targets or [])[0]
+    return (target.engine or EngineStatus()).model_digest, (target.attempts or [])[0].fingerprint
+
+
+def test_another_commit_of_the_same_name_is_another_model() -> None:
+    one, other = f"commit:{'a' * 40}", f"commit:{'b' * 40}"
+    assert fetched(one, {})[0] == one
+    assert fetched(one, {})[1] == fetched(one, {})[1] is not None
+    assert len({fetched(digest, {})[1] for digest in (one, other, "")}) == 3
+    assert fetched(one, {"revision": "b" * 40})[0] == other, "what its log says it took goes before what was fetched"
+    assert fetched(one, {"revision": "main"})[0] == one
 
 
 def test_the_gpu_is_read_from_the_node_s_labels() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from enginebench.api.fetching import commit_of, fetched_digest
 from enginebench.api.loadplan import Measured
 from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.resolve import stop_when, sweep, topology
@@ -105,6 +106,7 @@ def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetStat
         attempt=attempt.number,
         node=node,
         gpu_product=gpu_product,
+        revision=commit_of(fetched_digest(seen.spec, seen.status.targets or (), draft.view.spec)),
         url=draft.view.url or _told_url(draft),
         points=draft.missing,
         measured=_measured(draft) if sweep(seen.spec) is not None or stop_when(seen.spec) is not None else (),
