@@ -3,7 +3,7 @@
 # BASE is any image with Python 3.11 or later and its venv module. It needs no pip: Debian's own Python has none.
 # With wheels in build/wheels (`make image` puts them there) the build uses no network; without them pip takes
 # the same files from the index it is configured with. Either way only files with the locked hashes get in.
-ARG BASE=docker.io/library/python:3.12-slim
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS runtime
 COPY requirements/runtime.txt requirements/installer.txt build/wheel[s] /build/

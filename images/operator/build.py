@@ -15,13 +15,16 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from devcluster.settings import PUBLIC_PYTHON_IMAGE
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "operator-image"
 """Holds the reference of the image that was built last."""
 PUBLIC_IMAGE = "docker.io/enginebench/operator"
 """Its name in the manifests."""
 REPOSITORY = "localhost/enginebench/operator"
-PUBLIC_BASE = "docker.io/library/python:3.12-slim"
+PUBLIC_BASE = f"docker.io/library/{PUBLIC_PYTHON_IMAGE}"
+"""With the Python and the C library of the base that is built where there is no registry: both get the same wheels."""
 LOCKS = ("requirements/runtime.txt", "requirements/installer.txt")
 MAX_ADDED_BYTES = 200_000_000
 """What the image may add to its base."""
@@ -132,7 +135,7 @@ def build(root: Path, base: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the operator's image, unless it exists.")
-    parser.add_argument("--base", default=PUBLIC_BASE, help="image with Python >= 3.11 (default: %(default)s)")
+    parser.add_argument("--base", default=PUBLIC_BASE, help="image with Python 3.11 or later (default: %(default)s)")
     image = build(ROOT, parser.parse_args().base)
     BUILT.parent.mkdir(exist_ok=True)
     BUILT.write_text(image + "\n")

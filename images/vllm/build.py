@@ -14,13 +14,13 @@ from devcluster.cache import Cache, digest, lock, remove_tree
 from devcluster.settings import load
 from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.build import NODE_FOLDER
+from images.operator.build import PUBLIC_BASE
 from images.tiny import folder, weights
 from images.vllm.packages import DEBIAN_PACKAGE, FOR_GPUS_ALONE, HERE, LOCKS, check_python, compile_all, install
 from images.wheels import debian_packages
 
 VERSION = "0.32.0"
 IMAGE = f"docker.io/enginebench/vllm-cpu:{VERSION}"
-PUBLIC_BASE = "docker.io/library/python:3.11-slim-bookworm"
 DOCKERFILE = HERE / "Dockerfile"
 
 
