@@ -14,6 +14,7 @@ from enginebench.loadgen.dataset import read
 from enginebench.loadgen.idle import Idle
 from enginebench.loadgen.point import Site, measure
 from enginebench.loadgen.verify import resolved
+from enginebench.workflow.verdicts import judge_point
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.servers import API, Asked, Client, Server, serving
 from tests.unit.loadgen.wire import ending
@@ -149,7 +150,7 @@ async def test_a_point_tells_what_the_engine_was_busy_with() -> None:
     engine = Engine()
     engine.running = 1
     async with serving(engine) as server:
-        settings = plan(server.url, api=API)
+        settings = plan(server.url, api=API, model="m")  # as its answers name it
         rows, _ = read(settings.dataset, chat=False)
         address = parse(server.url)
 
@@ -168,3 +169,6 @@ async def test_a_point_tells_what_the_engine_was_busy_with() -> None:
         report = await measure(site, PointPlan(index=0, concurrency=1))
     assert report is not None
     assert report.evidence.engine_busy_with == "2 requests running"
+    verdict = judge_point(report)
+    assert (verdict.validity, verdict.reasons[0]) == ("Limited", "EngineNotIdle")
+    assert "the engine was not idle when the point began: 2 requests running" in verdict.message

@@ -107,6 +107,8 @@ async def test_a_pod_that_dies_makes_the_point_invalid_and_ends_the_attempt(tmp_
         assert await end_of(other) == 0
         await gone(pids)
     assert report.evidence.lost_shards >= 1
+    verdict = judge_point(report)
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadPodLost")
     assert report.window_seconds < 30
     assert failure.reason == "LoadPodLost"
     assert "load pod 1" in str(failure.message)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ from enginebench.results.grid import Grid
 from enginebench.results.histogram import Histogram
 from enginebench.results.point_report import Censored, PointReport
 from enginebench.results.series import decode
+from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.points import measured, site_of
@@ -309,6 +311,9 @@ async def test_an_interrupt_closes_the_point_at_once_with_what_there_is() -> Non
     assert not report.evidence.drain_bound_reached
     assert report.window_seconds < 30
     assert 1 <= report.requests.incomplete <= 2
+    verdict = judge_point(report)
+    assert (verdict.validity, verdict.reasons[0]) == ("Limited", "Interrupted")
+    assert verdict.message.startswith("the point was closed before its time")
 
 
 async def test_an_interrupt_before_the_window_leaves_no_point() -> None:
@@ -377,6 +382,11 @@ async def test_a_rate_beyond_the_connections_is_not_delivered() -> None:
     assert delivery is not None
     assert delivery.sent < 0.7 * delivery.scheduled
     assert delivery.in_flight_growth == pytest.approx(40, rel=0.4)
+    verdict = judge_point(report)
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadNotDelivered")
+    unsent = delivery.scheduled - delivery.sent
+    assert f"{unsent} of {delivery.scheduled} requests that were due were not sent" in verdict.message
+    assert "Overloaded" in verdict.reasons
 
 
 async def test_users_have_no_schedule() -> None:
@@ -402,6 +412,15 @@ async def test_the_burst_is_short_and_as_wide_as_the_highest_level() -> None:
         await burst(site, 9, Bodies(what, parse(engine.url), rows, most=2))
     assert engine.connections == 9
     assert {body["max_tokens"] for body in engine.bodies} == {2}
+
+
+async def test_what_the_pod_carries_stands_beside_the_point() -> None:
+    async with serving(Engine()) as engine:
+        site = replace(await site_of(plan(engine.url, max_requests=4)), carries=12345.5)
+        report = await measure(site, PointPlan(index=0, concurrency=2))
+    assert report is not None
+    assert report.evidence.generator_limit_tokens_per_second == 12345.5
+    assert report.started_at <= report.opened_at <= report.opened_at + report.window_seconds <= report.ended_at
 
 
 async def test_everything_is_cancelled_in_the_end() -> None:

@@ -20,6 +20,7 @@ from enginebench.loadgen.shard import Shard
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import End, Failure, Progress
 from enginebench.results.point_report import PointReport
+from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
 from tests.unit.loadgen.test_program import Pod, running
@@ -144,6 +145,9 @@ async def test_a_process_that_dies_ends_the_point_as_one_that_is_worth_nothing(t
         assert await pod.until(End) == End(points=1)
         await gone(pids)
     assert report.evidence.lost_shards == 1
+    verdict = judge_point(report)
+    assert (verdict.validity, verdict.reasons[0]) == ("Invalid", "LoadPodLost")
+    assert "1 of the load generator's processes went away" in verdict.message
     assert report.requests.succeeded > 0
     assert report.window_seconds < 30
     assert (failure.reason, failure.message) == (
@@ -167,7 +171,7 @@ async def test_sigterm_closes_the_point_for_all(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             assert await pod.process.wait() == 0
         await gone(pids)
-    assert report.evidence.interrupted
+    assert judge_point(report).reasons[0] == "Interrupted"
     assert report.evidence.lost_shards == 0
     assert report.requests.succeeded + report.requests.incomplete >= 6
 
