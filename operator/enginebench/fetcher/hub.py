@@ -123,7 +123,8 @@ class Fetch:
     def _commit(self) -> str:
         """What the revision is in the cache; of the weights and of the rest, where these are not of one."""
         folders = [Cache(root, self._model).snapshot(self._revision) for root in self._roots()]
-        return "commit:" + "+".join(dict.fromkeys(folder.name for folder in folders if folder is not None))
+        commits = dict.fromkeys(folder.name for folder in folders if folder is not None)
+        return f"commit:{'+'.join(commits)}" if commits else ""
 
     def _cached(self) -> Path | None:
         """The model's folder in the cache, where it is whole."""

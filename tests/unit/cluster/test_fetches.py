@@ -80,3 +80,8 @@ def test_ollama_fetches_by_itself_beside_our_own_container() -> None:
 def test_no_load_pod_mounts_the_models() -> None:
     for target in ("v", "o"):
         assert "persistentVolumeClaim" not in json.dumps(made(Role.LOAD, FETCHED, target=target))
+
+
+def test_the_engine_is_given_the_commit_that_was_fetched() -> None:
+    pod = made(Role.ENGINE, FETCHED.replace("--revision, v2, ", ""), target="v", revision="e" * 40)
+    assert f"--revision={'e' * 40}" in pod["spec"]["containers"][0]["args"]

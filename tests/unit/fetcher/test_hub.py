@@ -292,6 +292,32 @@ def test_told_to_stop_it_stops_and_leaves_what_is_there(pod: Pod) -> None:
     assert any((pod.home / "hub" / "models--stalled--tiny" / "blobs").iterdir())
 
 
+CHECKS = """
+import json, time
+for document in [{"blobs": {"/tmp": {"a": 1}}}, *({"checked": 10**9} for _ in range(8)), {"done": True}]:
+    print(json.dumps(document), flush=True)
+    time.sleep(0.25)
+"""
+
+
+def test_reading_again_what_has_come_is_no_standstill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "DOWNLOAD", (sys.executable, "-c", CHECKS))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    plan = {"model": "org/m", "claim": "models", "modelDownloadStallSeconds": 1}
+    with (tmp_path / "said").open("wb") as out:
+        pod = program.Fetch(plan, out.fileno())
+        pod._say("model", pod._download())
+    said, decoder = [], Decoder()
+    for line in (tmp_path / "said").read_bytes().splitlines(keepends=True):
+        said += [spoken.message for spoken in [decoder.feed(line)] if spoken is not None]
+    assert report(said).seconds > 1
+    assert any(
+        m.message.endswith("; reading it again for its SHA-256, 1.00 GB so far")
+        for m in said
+        if isinstance(m, Progress)
+    )
+
+
 def test_its_patience_is_that_of_the_plan() -> None:
     plan = LoadPlan(run_uid="u", target="v", attempt=1, dataset=DatasetPlan(), request=RequestPlan(max_output_tokens=1))
     assert plan.model_download_seconds == program.LIMIT_SECONDS
