@@ -1,6 +1,7 @@
 """Real vLLM and a model of a hub that asks for a token, as Hugging Face does: fetched by a Job before the engine, or
 downloaded by the engine itself; and what the hub refuses is told."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from images.ollama.build import NODE_FOLDER
 from images.vllm.build import IMAGE
 from tests.support import hub
-from tests.support.cluster import SUCCESS, Cluster, Namespace, outcome
-from tests.support.openshift import random_ids
+from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
+from tests.support.openshift import USER_ID, random_ids
 from tests.support.pods import program
 from tests.support.runs import benchmark
 from tests.support.volumes import claim, empty_folder, models_claim
@@ -74,8 +75,17 @@ def test_a_model_behind_a_token_is_fetched_before_the_engine_or_by_it(
         levels=[2],
         seconds=5,
     )
-    status = namespace.measure(run, within=WITHIN)
+    users: list[int] = []
+
+    def watched(name: str) -> dict[str, Any]:
+        if not users:  # the first time; later the model is there
+            pods = eventually(lambda: namespace.pods("fetch"), within=60, what="the pod that fetches the model")
+            users.extend(pod["spec"]["securityContext"]["runAsUser"] for pod in pods)
+        return namespace.wait_finished(name, within=WITHIN)
+
+    status = namespace.measure(run, wait=watched)
     assert outcome(status) == SUCCESS, status["message"]
+    assert set(users) == {USER_ID}, "as on OpenShift"
     fetched, direct = status["targets"]
     for one in (fetched, direct):
         assert one["engine"]["servedModel"] == "private/tiny"
@@ -84,7 +94,9 @@ def test_a_model_behind_a_token_is_fetched_before_the_engine_or_by_it(
     assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
 
 
-def test_what_the_hub_refuses_costs_no_engine(namespace: Namespace, endpoint: str, cache: str) -> None:
+def test_what_the_hub_refuses_costs_no_engine_where_a_job_fetches(
+    namespace: Namespace, endpoint: str, cache: str
+) -> None:
     refused = {
         "no-token": ("private/tiny", "", "ModelNotFound", "or it is private and asks for a token"),
         "wrong-token": ("private/tiny", "wrong", "ModelAccessDenied", "the key wrong of Secret hf does not let us"),
@@ -92,6 +104,7 @@ def test_what_the_hub_refuses_costs_no_engine(namespace: Namespace, endpoint: st
         "no-model": ("good/none", "token", "ModelNotFound", "there is no good/none"),
     }
     targets = [target(name, model, endpoint, key=key, cache=cache) for name, (model, key, _, _) in refused.items()]
+    targets.append(target("by-itself", "gated/tiny", endpoint))
     namespace.apply(benchmark("run", *targets, levels=[1]))
     status = namespace.wait_finished("run", within=WITHIN)
     assert outcome(status)["Succeeded"] == "False"
@@ -99,7 +112,13 @@ def test_what_the_hub_refuses_costs_no_engine(namespace: Namespace, endpoint: st
     for name, (_, _, reason, words) in refused.items():
         assert told[name]["message"].startswith(f"{reason}: vllm.model: "), told[name]["message"]
         assert words in told[name]["message"]
-    assert "pod/" not in " ".join(namespace.left_over())
-    created = namespace.kubectl("get", "events", "--output=jsonpath={.items[*].involvedObject.name}")
-    assert "-f1-" in created
-    assert "-e1-" not in created, "an engine was started for a model that cannot be had"
+    # A vLLM without a claim asks the hub as it starts: what it says in its log is told.
+    by_itself = told["by-itself"]["message"]
+    assert by_itself.startswith("ModelAccessDenied: The engine in pod run-by-itself-e1-"), by_itself
+    assert "accept them at the hub" in by_itself
+    assert "Its log says: " in by_itself
+    created = namespace.kubectl("get", "events", "--output=jsonpath={.items[*].involvedObject.name}").split()
+    assert any("-f1-" in name for name in created)
+    engines = {name for name in created if re.search(r"-e\d+-", name)}
+    assert engines, created
+    assert all(name.startswith("run-by-itself-e1-") for name in engines), "an engine was started for nothing"
