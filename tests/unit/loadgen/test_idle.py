@@ -170,5 +170,5 @@ async def test_a_point_tells_what_the_engine_was_busy_with() -> None:
     assert report is not None
     assert report.evidence.engine_busy_with == "2 requests running"
     verdict = judge_point(report)
-    assert (verdict.validity, verdict.reasons[0]) == ("Limited", "EngineNotIdle")
+    assert "EngineNotIdle" in verdict.reasons
     assert "the engine was not idle when the point began: 2 requests running" in verdict.message

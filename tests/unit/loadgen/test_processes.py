@@ -171,7 +171,7 @@ async def test_sigterm_closes_the_point_for_all(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             assert await pod.process.wait() == 0
         await gone(pids)
-    assert judge_point(report).reasons[0] == "Interrupted"
+    assert "Interrupted" in judge_point(report).reasons
     assert report.evidence.lost_shards == 0
     assert report.requests.succeeded + report.requests.incomplete >= 6
 
