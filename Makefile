@@ -50,8 +50,9 @@ image: .cluster-there ## Build the operator's image for the cluster
 deploy: $(if $(IMAGE),.cluster-there,image) ## Install the operator; IMAGE=registry/name:tag takes that image instead of building one
 	@$(WITH_CLUSTER) $(PY) -m images.operator.deploy $(if $(IMAGE),--image $(IMAGE))
 
-undeploy: ## Remove the operator, its CRD and with it every run
+undeploy: $(if $(wildcard .cluster/env),$(VENV)) ## Remove the operator, its CRD and with it every run; on your own cluster it asks first
 	@if [ ! -f .cluster/env ]; then echo "This checkout has no cluster: nothing to remove."; exit; fi; \
+	$(DEVCLUSTER) agree-to-removal; \
 	$(WITH_CLUSTER) kubectl delete --ignore-not-found --timeout=120s -k manifests/default
 
 ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into the cluster

@@ -1,4 +1,4 @@
-"""The command line: python -m devcluster up|down|status|purge|load|node-copy|base-image|kubectl."""
+"""The command line: python -m devcluster up|down|status|purge|load|node-copy|base-image|agree-to-removal|kubectl."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ def parser() -> argparse.ArgumentParser:
     copy.add_argument("source", type=Path)
     copy.add_argument("target", help="absolute path on the node")
     commands.add_parser("base-image", help="print the Python base image for builds here; makes it if needed")
+    commands.add_parser("agree-to-removal", help="ask before the operator leaves a cluster of your own")
     kubectl = commands.add_parser("kubectl", help="kubectl on the cluster", add_help=False, prefix_chars="\0")
     kubectl.add_argument("words", nargs="*")
     return top
 
 
 def run(words: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    if words.command == "agree-to-removal":
+        current.agree_to_removal(settings)
+        return 0
     if settings.current_context:
         return run_on_current(words, settings, screen)
     cluster = Cluster(settings, screen)

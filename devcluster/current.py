@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import yaml
+
 from devcluster import outputs, process
 from devcluster.errors import DevclusterError, RefusedError
 from devcluster.screen import Screen
@@ -22,7 +24,11 @@ def up(settings: Settings, screen: Screen) -> None:
             "CLUSTER=current: your kubeconfig has no current context; choose one with `kubectl config use-context`."
         )
     server = process.run([program, *view, "jsonpath={.clusters[0].cluster.server}"]).strip()
-    confirm(settings, context, server)
+    confirm(
+        settings,
+        f"CLUSTER=current would use context {context} ({server})",
+        f"Use context {context} ({server})? EngineBench will install its CRD and operator there.",
+    )
     done = process.attempt([program, "--request-timeout=20s", "get", "--raw", "/readyz"])
     if not done.ok:
         raise DevclusterError(f"The API server {server} of context {context} does not answer: {done.errors.strip()}")
@@ -38,12 +44,26 @@ def down(settings: Settings, screen: Screen) -> None:
     screen.say("The kubeconfig of this checkout is removed; your cluster was not touched.")
 
 
-def confirm(settings: Settings, context: str, server: str) -> None:
+def agree_to_removal(settings: Settings) -> None:
+    """Ask before the operator is removed from a cluster of the user's own; RefusedError without a yes.
+
+    Whose cluster it is stands in .cluster/, whatever CLUSTER says now.
+    """
+    if not outputs.of_the_user(settings):
+        return
+    config = yaml.safe_load(settings.kubeconfig.read_text())  # of one context, as `up` wrote it
+    where = f"context {config['current-context']} ({config['clusters'][0]['cluster']['server']})"
+    lost = "its CRD and with it every BenchmarkRun of that cluster, whoever made it"
+    confirm(
+        settings, f"This would remove EngineBench from {where}, {lost}", f"Remove EngineBench from {where}, {lost}?"
+    )
+
+
+def confirm(settings: Settings, statement: str, question: str) -> None:
     """Return if the user agrees; RefusedError otherwise."""
     if settings.confirmed:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"CLUSTER=current would use context {context} ({server}): set CONFIRM=yes to agree.")
-    answer = input(f"Use context {context} ({server})? EngineBench will install its CRD and operator there. [yes/no] ")
-    if answer.strip() != "yes":
+        raise RefusedError(f"{statement}: set CONFIRM=yes to agree.")
+    if input(f"{question} [yes/no] ").strip() != "yes":
         raise RefusedError("Nothing was done.")

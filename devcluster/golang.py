@@ -16,17 +16,17 @@ KIND_MODULE = "sigs.k8s.io/kind"
 ENV = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
 
 
-def toolchain() -> str:
-    """The version of go, as in `go1.26.8`; RefusedError if it is missing or too old."""
+def toolchain(instead: str = "") -> str:
+    """The version of go, as in `go1.26.8`; RefusedError if it is missing or too old, with what would do `instead`."""
     done = process.attempt(["go", "env", "GOVERSION"], env=ENV, cwd=SOURCES)
     wanted = ".".join(map(str, GO_MINIMUM))
     if not done.ok:
         raise RefusedError(
-            f"The cluster's programs are built with Go: install Go {wanted} or newer (`go` is not in PATH)."
+            f"The cluster's programs are built with Go: install Go {wanted} or newer (`go` is not in PATH){instead}."
         )
     version = done.output.strip()
     if parse_version(version) < GO_MINIMUM:
-        raise RefusedError(f"`go` is {version}: install Go {wanted} or newer.")
+        raise RefusedError(f"`go` is {version}: install Go {wanted} or newer{instead}.")
     return version
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from devcluster.engine import Engine
 from devcluster.settings import Settings
 
+NAME_VARIABLE = "ENGINEBENCH_CLUSTER_NAME"
+"""Exported for a cluster that is ours, and for no other."""
+
 
 def write_kubeconfig(settings: Settings, text: str) -> None:
     write_atomically(settings.kubeconfig, text, 0o600)
@@ -18,10 +21,16 @@ def write_environment(settings: Settings, engine: Engine | None) -> None:
     """.cluster/env, to be sourced by a shell; `engine` is None for a cluster of the user's own."""
     values = {"KUBECONFIG": str(settings.kubeconfig), **(engine.env if engine else {})}
     if engine:
-        values |= {"ENGINEBENCH_CLUSTER_NAME": settings.name, "ENGINEBENCH_WORKER": settings.worker}
+        values |= {NAME_VARIABLE: settings.name, "ENGINEBENCH_WORKER": settings.worker}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     lines.append(f"export PATH={shlex.quote(str(settings.outputs / 'bin'))}:$PATH")
     write_atomically(settings.outputs / "env", "\n".join(lines) + "\n", 0o644)
+
+
+def of_the_user(settings: Settings) -> bool:
+    """Whether .cluster/ is of a cluster of the user's own."""
+    env = settings.outputs / "env"
+    return env.exists() and f"export {NAME_VARIABLE}=" not in env.read_text()
 
 
 def link_program(settings: Settings, name: str, target: Path) -> Path:

@@ -99,7 +99,7 @@ class Supplier:
         version = process.attempt([found, "version"]).output if found else ""
         if found and f" {KIND_VERSION} " in version:
             return found
-        golang.toolchain()
+        golang.toolchain(f", or put kind {KIND_VERSION} into PATH")
         with self._screen.step(f"kind {KIND_VERSION} with Go", "up to 1 min"):
             return self.programs.kind()
 

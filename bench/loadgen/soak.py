@@ -152,6 +152,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=256)
     parser.add_argument("--one-point", action="store_true")
     arguments = parser.parse_args()
+    print(machine.here_and_now())
     try:
         program = reference.build()
         with (

@@ -11,15 +11,6 @@ from devcluster import __main__, debian, process
 from devcluster.errors import RefusedError
 
 ROOT = Path(__file__).resolve().parents[3]
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: lab
-contexts: [{name: lab, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
-users: [{name: u, user: {}}]
-"""
-needs_kubectl = pytest.mark.skipif(process.which("kubectl") is None, reason="no kubectl here")
 
 
 def devcluster(home: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -40,31 +31,6 @@ def test_status_without_an_engine(tmp_path: Path) -> None:
     done = devcluster(tmp_path, "status", DOCKER_HOST="unix:///run/enginebench/docker.sock")
     assert done.returncode == 1
     assert "`make cluster-up` starts it" in done.stderr
-
-
-@needs_kubectl
-def test_the_users_cluster_is_not_touched_without_a_yes(tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text(KUBECONFIG)
-    done = devcluster(tmp_path, "up", CLUSTER="current", KUBECONFIG=str(config))
-    assert done.returncode == 2
-    assert done.stderr == ("CLUSTER=current would use context lab (https://127.0.0.1:1): set CONFIRM=yes to agree.\n")
-
-
-@needs_kubectl
-def test_a_cluster_of_the_users_own_must_answer(tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text(KUBECONFIG)
-    done = devcluster(tmp_path, "up", CLUSTER="current", CONFIRM="yes", KUBECONFIG=str(config))
-    assert done.returncode == 1
-    assert "The API server https://127.0.0.1:1 of context lab does not answer" in done.stderr
-
-
-@needs_kubectl
-def test_without_a_context_there_is_nothing_to_use(tmp_path: Path) -> None:
-    done = devcluster(tmp_path, "up", CLUSTER="current", KUBECONFIG=str(tmp_path / "none"))
-    assert done.returncode == 2
-    assert "no current context" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["load", "x:1"], ["status"], ["base-image"]])

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from devcluster import golang
+from devcluster import golang, process
+from devcluster.errors import RefusedError
 from devcluster.settings import SOURCES
 
 
@@ -15,6 +16,25 @@ from devcluster.settings import SOURCES
 )
 def test_parse_version(text: str, version: tuple[int, int]) -> None:
     assert golang.parse_version(text) == version
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            process.Finished(127, "", "go: not found"),
+            "The cluster's programs are built with Go: install Go 1.24 or newer (`go` is not in PATH), or else.",
+        ),
+        (process.Finished(0, "go1.19.8\n", ""), "`go` is go1.19.8: install Go 1.24 or newer, or else."),
+    ],
+)
+def test_without_go_one_sentence_says_what_to_install(
+    found: process.Finished, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "attempt", lambda *_, **__: found)
+    with pytest.raises(RefusedError) as refused:
+        golang.toolchain(", or else")
+    assert str(refused.value) == sentence
 
 
 def test_kubeadm_is_told_its_version() -> None:
