@@ -27,13 +27,13 @@ metadata:
 INTRODUCTION = """\
 EngineBench demo: {title}.
 
-1. {cluster}
-2. {operator}
-3. {example} is applied: the operator deploys one engine after another, has it loaded,
-   and frees the GPU. About {takes}.
+{steps}
 
 {after}
 """
+APPLIED = """\
+{example} is applied: the operator deploys one engine after another, has it loaded,
+   and frees the GPU. About {takes}."""
 OWN_CLUSTER = """\
 A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
    With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
@@ -79,14 +79,17 @@ class Demo:
             )
 
     def _introduce(self) -> None:
-        current = self._place.current_context
+        current, show = self._place.current_context, self._show
+        steps = [
+            CURRENT_CLUSTER if current else OWN_CLUSTER,
+            CURRENT_OPERATOR if current else OWN_OPERATOR,
+            show.builds,
+            APPLIED.format(example=show.example.relative_to(ROOT), takes=show.takes),
+        ]
         text = INTRODUCTION.format(
-            title=self._show.title,
-            cluster=CURRENT_CLUSTER if current else OWN_CLUSTER,
-            operator=CURRENT_OPERATOR if current else OWN_OPERATOR,
+            title=show.title,
+            steps="\n".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1)),
             after=AFTER_CURRENT if current else AFTER_OWN,
-            example=self._show.example.relative_to(ROOT),
-            takes=self._show.takes,
         )
         self._console.print(text, markup=False, soft_wrap=True)
 

@@ -19,6 +19,8 @@ class Show:
     """Targets of the Makefile that lay the ground."""
     manifests: tuple[Path, ...] = ()
     """What is applied before the example."""
+    builds: str = ""
+    """What is built besides cluster and operator, and how long that takes."""
     takes: str = ""
 
 
@@ -35,5 +37,7 @@ REAL = Show(
     run="ollama-one-vs-four",
     make=("cluster-up", "deploy", "ollama"),
     manifests=(ROOT / "demo/tiny-model.yaml",),
+    builds="Ollama is compiled from its Go module for this machine's CPU, 2 to 5 min on 2 cores the first time, and put\n"
+    "   into the cluster with a tiny model. It wants a C++ compiler.",
     takes="2 min",
 )

@@ -33,6 +33,19 @@ def test_failed_step_ends_the_demo_and_names_it(capsys: pytest.CaptureFixture[st
     assert "`make cluster-up` failed" in said
 
 
+@pytest.mark.usefixtures("made")
+def test_what_the_real_engine_takes_is_announced_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    demo.main(["--real"], {"HOME": str(tmp_path)})
+    said = capsys.readouterr().out
+    assert "3. Ollama is compiled from its Go module" in said
+    assert "2 to 5 min" in said
+    assert "\n4. examples/vllm-vs-ollama-real-cpu.yaml is applied" in said
+    demo.main([], {"HOME": str(tmp_path)})
+    said = capsys.readouterr().out
+    assert "compiled" not in said
+    assert "\n3. examples/vllm-vs-ollama-rehearsal.yaml is applied" in said
+
+
 def test_own_cluster_of_the_user_is_named(made: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     demo.main([], {"HOME": str(tmp_path), "CLUSTER": "current", "IMAGE": "registry/operator:1"})
     assert made == ["cluster-up"]
