@@ -87,6 +87,9 @@ def test_an_engine_waits_in_its_queue_and_goes_back_when_it_is_evicted(queued: N
     attempts = status["targets"][0]["attempts"]
     assert [a["reason"] for a in attempts] == ["EngineEvicted", "Completed"]
     assert PREEMPTED in attempts[0]["message"]
+    flavor = ",".join(f"{label}={value}" for label, value in kueue.FLAVOR.items())
+    nodes = queued.cluster.kubectl("get", "nodes", f"--selector={flavor}", "--output=name").split()
+    assert f"node/{status['targets'][0]['engine']['node']}" in nodes, "where its flavor is"
 
 
 def test_a_label_that_nobody_looks_at_is_told(namespace: Namespace) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 Manifest = dict[str, Any]
 
 
-def stand_in(group: str, kind: str, **annotations: str) -> Manifest:
-    """A namespaced kind in v1beta1, with whatever fields and a status."""
+def stand_in(group: str, kind: str, *, version: str = "v1beta1", **annotations: str) -> Manifest:
+    """A namespaced kind in one version, with whatever fields and a status."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1beta1",
+    served = {
+        "name": version,
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
@@ -21,5 +21,5 @@ def stand_in(group: str, kind: str, **annotations: str) -> Manifest:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{singular}s.{group}", "annotations": annotations},
-        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
     }

@@ -1,7 +1,8 @@
 """A stand-in for Kueue in a real cluster: its webhook, its Workload, and by hand what its controller does.
 
 As pkg/controller/jobs/pod of its sources: pods with a queue's label get a label, a finalizer and a scheduling gate as
-they are created; an admitted one loses the gate; an evicted one gets the condition TerminationTarget and is deleted.
+they are created; an admitted one gets the node labels of its flavor as its node selector, and loses the gate; an evicted
+one gets the condition TerminationTarget and is deleted.
 """
 
 import base64
@@ -19,7 +20,11 @@ from tests.support.endpoints import server
 Manifest = dict[str, Any]
 GATE = "kueue.x-k8s.io/admission"
 GROUP = "kueue.x-k8s.io"
+VERSION = "v1beta2"
+"""Of Workload, the newer one; that the operator takes an older Kueue's, too, tests/unit/cluster/test_client.py shows."""
 CRD = f"workloads.{GROUP}"
+FLAVOR = {"nvidia.com/gpu.present": "true"}
+"""A ResourceFlavor's node labels."""
 
 WEBHOOK = """
 import base64, http.server, json, ssl
@@ -90,9 +95,9 @@ def webhook_server(image: str, namespace: str) -> tuple[tuple[Mapping[str, Any],
 
 
 def workload_crd() -> Manifest:
-    """Workload in the older of its versions. Without the annotation the API server leaves a group that ends in k8s.io to
-    those who maintain it."""
-    return stand_in(GROUP, "Workload", **{"api-approved.kubernetes.io": "unapproved, a test's stand-in"})
+    """Workload. Without the annotation the API server leaves a group that ends in k8s.io to those who maintain it."""
+    approved = {"api-approved.kubernetes.io": "unapproved, a test's stand-in"}
+    return stand_in(GROUP, "Workload", version=VERSION, **approved)
 
 
 def says_why(namespace: Namespace, pod: Manifest, message: str) -> None:
@@ -101,7 +106,7 @@ def says_why(namespace: Namespace, pod: Manifest, message: str) -> None:
     owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"], "controller": True}
     name = f"pod-{meta['name']}"[:58]
     workload = {
-        "apiVersion": f"{GROUP}/v1beta1",
+        "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Workload",
         "metadata": {"name": name, "labels": {JOB_UID: meta["uid"]}, "ownerReferences": [owner]},
     }
@@ -112,9 +117,9 @@ def says_why(namespace: Namespace, pod: Manifest, message: str) -> None:
 
 
 def admit(namespace: Namespace, pod: str) -> None:
-    """The pod may be scheduled."""
-    patch = json.dumps([{"op": "remove", "path": "/spec/schedulingGates"}])
-    namespace.kubectl("patch", "pod", pod, "--type=json", f"--patch={patch}")
+    """The pod may be scheduled, onto a node of its flavor."""
+    patch = json.dumps({"spec": {"nodeSelector": FLAVOR, "schedulingGates": None}})
+    namespace.kubectl("patch", "pod", pod, "--type=merge", f"--patch={patch}")
 
 
 def evict(namespace: Namespace, pod: str, message: str) -> None:
