@@ -72,7 +72,9 @@ def check_what_ran(status: dict[str, Any]) -> None:
     assert vllm["version"] == VERSION
     assert vllm["imageID"].startswith(f"{IMAGE.rpartition(':')[0]}@sha256:")
     assert vllm["servedModel"] == "/models/tiny-deep"
+    assert vllm["modelDigest"].startswith("sha256:")
     assert vllm["effective"]["maxModelLen"] == 2048
+    assert vllm["effective"]["maxNumSeqs"] == 128
     assert vllm["effective"]["dtype"] == "float16"
     assert vllm["effective"]["prefixCaching"] is True
     assert vllm["effective"]["kvCacheTokens"] > 2048

@@ -90,7 +90,10 @@ def test_a_model_behind_a_token_is_fetched_before_the_engine_or_by_it(
     for one in (fetched, direct):
         assert one["engine"]["servedModel"] == "private/tiny"
     assert fetched["modelFetch"]["bytes"] > 6_000_000, fetched
+    assert fetched["engine"]["modelDigest"] == fetched["modelFetch"]["digest"] == f"commit:{hub.COMMIT}"
+    assert fetched["engine"]["effective"]["revision"] == hub.COMMIT
     assert "modelFetch" not in direct
+    assert "modelDigest" not in direct["engine"]
     assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
 
 
@@ -101,6 +104,7 @@ def test_what_the_hub_refuses_costs_no_engine_where_a_job_fetches(
         "no-token": ("private/tiny", "", "ModelNotFound", "or it is private and asks for a token"),
         "wrong-token": ("private/tiny", "wrong", "ModelAccessDenied", "the key wrong of Secret hf does not let us"),
         "gated": ("gated/tiny", "", "ModelAccessDenied", "vllm.tokenSecretRef"),
+        "changed": ("corrupt/tiny", "", "ModelCorrupt", "is not what the hub names by its SHA-256"),
         "no-model": ("good/none", "token", "ModelNotFound", "there is no good/none"),
     }
     targets = [target(name, model, endpoint, key=key, cache=cache) for name, (model, key, _, _) in refused.items()]

@@ -25,8 +25,10 @@ from enginebench.workflow.target import TargetView
 
 MIB = 1024 * 1024
 ARGUMENTS, ENVIRONMENT, REVISION = "arguments", "environment", "revision"
-ARGUMENTS_CHARACTERS, ENVIRONMENT_CHARACTERS = 1024, 512
+ARGUMENTS_CHARACTERS, ENVIRONMENT_CHARACTERS = 4096, 512
 """Kept of them; nothing in a run of more than DETAILED_POINTS, whose status must stay under 256 KiB."""
+ARGUMENTS_OF_ALL = 32 * 1024
+"""Characters, for the arguments of all targets together."""
 BY_CHANCE = frozenset(
     {
         *("kvCacheTokens", "kvCacheBlocks", "kvCacheGiB", "sizeBytes", "sizeVramBytes", RAN, SENT),
@@ -55,7 +57,8 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
     facts = {**(new.effective or {}), **_told(seen, target)}
     arguments, environment = facts.pop(ARGUMENTS, None), facts.pop(ENVIRONMENT, None)
     if detailed(seen):
-        new.arguments = _text(arguments, ARGUMENTS_CHARACTERS) or new.arguments
+        share = ARGUMENTS_OF_ALL // len(seen.spec.targets) if seen.spec is not None else 0
+        new.arguments = _text(arguments, min(ARGUMENTS_CHARACTERS, share)) or new.arguments
         new.environment = _text(environment, ENVIRONMENT_CHARACTERS) or new.environment
     new.effective = facts or None
     return new

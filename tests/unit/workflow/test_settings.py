@@ -11,7 +11,7 @@ from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, 
 from enginebench.results.messages import EngineReport
 from enginebench.results.point_report import Censored, Figure, RequestCounts
 from enginebench.workflow.observed import NodeView, Observed
-from enginebench.workflow.readback import ARGUMENTS_CHARACTERS
+from enginebench.workflow.readback import ARGUMENTS_CHARACTERS, ARGUMENTS_OF_ALL
 from enginebench.workflow.settings import compared
 from tests.unit.workflow.build import at, engine, heard, load, observed, received, spec, step
 
@@ -139,15 +139,18 @@ def test_what_is_in_force_stands_in_the_status() -> None:
     assert found.environment == "OLLAMA_MAX_QUEUE=512"
 
 
-def test_a_run_of_many_points_keeps_its_status_small() -> None:
-    levels = list(range(1, 65))
-    names = [f"{'t' * 11}{i}" for i in range(8)]
+@pytest.mark.parametrize(
+    ("targets", "users", "kept"), [(8, 64, 0), (8, 25, ARGUMENTS_CHARACTERS), (32, 6, ARGUMENTS_OF_ALL // 32)]
+)
+def test_a_run_of_many_points_keeps_its_status_small(targets: int, users: int, kept: int) -> None:
+    levels = list(range(1, users + 1))
+    names = [f"{'t' * 11}{i}" for i in range(targets)]
     big = spec(
         targets=[{"name": name, "ollama": {"model": "m", "numParallel": 8}} for name in names],
         workload=spec().workload.model_dump(by_alias=True, exclude_none=True)
         | {"load": {"concurrency": {"levels": levels}}},
     )
-    facts = {**OLLAMA, **ASKED, "numParallel": 1, "arguments": "x" * 2000, "environment": "y" * 2000}
+    facts = {**OLLAMA, **ASKED, "numParallel": 1, "arguments": "x" * 5000, "environment": "y" * 2000}
     by_api: dict[str, Any] = {
         "sizeBytes": 10**10,
         "sizeVramBytes": 10**10,
@@ -158,7 +161,7 @@ def test_a_run_of_many_points_keeps_its_status_small() -> None:
     value = Censored(at_least=123456.789)
     long = Figure(count=12468, p50=12345.678, p90=value, p95=value, p99=value, censored=123)
     counts = RequestCounts(succeeded=12345, errored=1, incomplete=123)
-    points = tuple(received(i, requests=counts, output_tokens_per_second=12345.678, ttft=long) for i in range(64))
+    points = tuple(received(i, requests=counts, output_tokens_per_second=12345.678, ttft=long) for i in range(users))
     report = EngineReport(
         served_model="m", model_digest="d" * 64, version="0.9.2", effective=by_api, at=at(3).timestamp()
     )
@@ -176,11 +179,11 @@ def test_a_run_of_many_points_keeps_its_status_small() -> None:
         engine_facts={engine(n).uid: facts for n in names},
     )
     seen, _ = step(seen, 10)
-    assert len(seen.status.points or ()) == 512
+    assert len(seen.status.points or ()) == targets * users
     assert {row.reasons[0] for row in seen.status.points or () if row.reasons} == {"SettingsNotInForce"}
     found = (seen.status.targets or [])[0].engine
     assert found is not None
-    assert (found.arguments, found.environment) == (None, None)
+    assert (len(found.arguments or ""), found.environment is not None) == (kept, kept > 0)
     assert len(json.dumps(seen.status.document(), separators=(",", ":"))) < 256 * 1024
 
 
