@@ -131,7 +131,7 @@ class Cluster:
         behaviour = self.loads.setdefault(target, LoadBehaviour())
         self._started[("load", target)] += 1
         if self._started[("load", target)] > behaviour.pods:
-            behaviour = replace(behaviour, dies_after=None, silent_after=None, forgets_end=False)
+            behaviour = LoadBehaviour(behaviour.start_seconds)
         text = _mounted(life, loadplan.PLAN_FOLDER, loadplan.PLAN_FILE)
         if text is None:
             return _no_plan(life)
@@ -169,7 +169,16 @@ class Cluster:
             followers=lambda: sum(map(self._answers, self._followers[place])),
         )
         self._leaders[place] = (life, leader := LoadPod(plan, sees, self.random))
+        if behaviour.stuck_after is not None:
+            self.timeline.after(behaviour.stuck_after, lambda: self._stick(life, leader))
         return leader.run(behaviour)
+
+    def _stick(self, life: Life, leader: LoadPod) -> None:
+        """What works hangs; the heart beats."""
+        self.kubelets.hang(life)
+        if life.running:
+            leader.say(leader.said)
+            self.timeline.after(loadpod.SPEAK_EVERY, lambda: self._stick(life, leader))
 
     def _launch_fetch(self, life: Life) -> Script:
         """What brings a model onto its claim; which program it is makes no difference here."""

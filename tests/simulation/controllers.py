@@ -77,7 +77,7 @@ class JobController:
             for pod in pods:
                 self._store.drop_finalizer(pod, TRACKING)
             return
-        if job.kind != "Job":
+        if job.kind != "Job" or job.obj["spec"].get("suspend"):
             return
         status = job.obj.setdefault("status", {})
         ended = any(c["type"] in ("Complete", "Failed") for c in status.get("conditions") or ())
@@ -94,6 +94,13 @@ class JobController:
         for pod in pods:
             if pod.over:
                 self._store.drop_finalizer(pod, TRACKING)
+
+    def admit(self, name: str) -> None:
+        """A queue lets the suspended Job go on, if it is still there."""
+        for job in self._store.all("Job"):
+            if job.name == name and job.obj["spec"].pop("suspend", False):
+                self._store.touch(job)
+                self._soon(job.uid)
 
     def _judge(self, job: Item, pods: list[Item]) -> None:
         """It is complete when all pods have succeeded; it fails with the first that has failed or is gone."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import KIND_OF, Role
 from enginebench.workflow.plan import Delete
 from enginebench.workflow.problem import COMPLETED, Problem
-from enginebench.workflow.rules import after_the_end, children
+from enginebench.workflow.rules import after_the_end, attempt_end, children
 from tests.simulation.faults.base import Fault
 from tests.simulation.faults.calls import OperatorCrash
-from tests.simulation.faults.engines import EveryRequestFails
+from tests.simulation.faults.engines import EveryRequestFails, LoadPodStuck
+from tests.simulation.faults.plane import StatusRefused
 from tests.simulation.faults.pods import PodDeleted
 from tests.simulation.faults.users import SuspendAndResume
 from tests.simulation.scenario import Scenario, calm_scenario
@@ -215,6 +217,24 @@ def found_by(patch: Patch, defect: Callable[[Patch], None], scenario: Scenario, 
     assert play(scenario).violations == []
     defect(patch)
     assert want in {sentence.partition(":")[0] for sentence in play(scenario).violations}
+
+
+def test_a_gpu_that_a_refused_status_holds_is_found(monkeypatch: Patch) -> None:
+    def is_patient(patch: Patch) -> None:
+        patch.setattr(execute, "STATUS_PATIENCE", timedelta(days=1))
+
+    refused = StatusRefused(call=StatusRefused.calls[0], target="first", state="running")
+    found_by(monkeypatch, is_patient, two_targets(refused), "no_gpu_is_held")
+
+
+def test_a_load_pod_that_only_seems_to_get_on_is_found(monkeypatch: Patch) -> None:
+    def believes(patch: Patch) -> None:
+        patch.setattr(attempt_end, "_gets_no_further", lambda *_: None)
+
+    scenario = two_targets(LoadPodStuck(target="second", after=60.0))
+    del scenario.spec["workload"]["durationSeconds"]
+    scenario.spec["workload"]["maxRequests"] = 5000
+    found_by(monkeypatch, believes, scenario, "every_run_ends")
 
 
 def test_a_crash_is_no_defect() -> None:

@@ -23,7 +23,8 @@ from enginebench.api.v1alpha1 import GROUP, PLURAL, VERSION
 from enginebench.cluster.api import ApiError, Kind, Obj, Unavailable
 from enginebench.engines.base import ENGINE_CONTAINER
 
-TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
+TIMEOUT = aiohttp.ClientTimeout(total=40, sock_connect=10)
+"""A webhook may take 30 s: it is the server that is to say so."""
 FOLLOW_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 """A load pod speaks at least every few seconds; a connection that is silent for so long is dead."""
 LONGEST_LINE = 64 * 1024

@@ -44,8 +44,8 @@ class NotKeptError(Exception):
     """The API server refuses to store a result; the pass is given up, and tried again later."""
 
 
-class StatusRefusedError(ApiError):
-    """The API server refuses the status: an Event tells of it."""
+class StatusRefusedError(Exception):
+    """The API server refuses the status: an Event tells of it; the pass is given up, and tried again later."""
 
 
 async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platform: Platform, now: datetime) -> Outcome:
@@ -62,7 +62,7 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
             if error.status in (NOT_FOUND, CONFLICT):
                 return Outcome(again=True)
             await _status_refused(api, seen, plan, known, error, now)
-            raise StatusRefusedError(error.status, error.reason, str(error)) from error
+            raise StatusRefusedError(f"status refused: {error}") from error
     known.status_refused = None
     again = False
     await _delete_all(api, seen, plan)
@@ -123,6 +123,8 @@ async def _keep_all(api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, 
             if now - min(known.unkept.values()) >= patience:  # one patience for all of them
                 _give_up(known, keep, said)
             refused = refused or NotKeptError(said)
+            if isinstance(error, Unavailable):
+                break  # it may have come after half a minute: a pass must end
         except NotKeptError as error:
             refused = refused or error
         else:

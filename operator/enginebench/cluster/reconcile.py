@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from enginebench.api import conditions
-from enginebench.cluster.api import KubeApi
-from enginebench.cluster.execute import NotKeptError, execute
+from enginebench.cluster.api import KubeApi, Unavailable
+from enginebench.cluster.execute import NotKeptError, StatusRefusedError, execute
 from enginebench.cluster.feeds import Feeds, LoadPod
 from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import Key, load_pod, observe
@@ -31,8 +31,7 @@ class Pass:
 
 
 async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platform, key: Key, now: datetime) -> Pass:
-    """One pass. Raises Unavailable (try again later), StatusRefusedError, ApiError and UnreadableStatusError (look into
-    it)."""
+    """One pass. Raises Unavailable (try again later), ApiError and UnreadableStatusError (look into it)."""
     sight = await observe(api, feeds, memory, key, now)
     _remember(feeds, memory, key, sight.observed.uid if sight is not None else "")
     if sight is None:
@@ -43,9 +42,14 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
     plan = decide(seen, now)
     try:
         outcome = await execute(api, sight, plan, memory, platform, now)
-    except NotKeptError as error:
+    except (NotKeptError, StatusRefusedError) as error:
         logger.warning("%s/%s: %s", *key, error)
         return Pass(wake_after=LATER, follow=_to_follow(seen))
+    except Unavailable as error:
+        if error.status is None:
+            raise
+        logger.info("%s/%s: %s", *key, error)
+        return Pass(wake_after=LATER, follow=_to_follow(seen))  # it may last: how the load ends must be heard
     if outcome.again:
         return Pass(wake_after=NOW, follow=_to_follow(seen))
     finished = conditions.is_true(seen.status.conditions, conditions.FINISHED)

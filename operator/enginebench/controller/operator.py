@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from enginebench.cluster.api import Unavailable
 from enginebench.cluster.client import Client
-from enginebench.cluster.execute import StatusRefusedError
 from enginebench.cluster.feeds import Feeds, News
 from enginebench.cluster.follow import Followers
 from enginebench.cluster.memory import Memory
@@ -18,11 +17,7 @@ PROGRESS_DELAY = 5.0
 LAST_PASS_SECONDS = 6.0
 """For passes that run when the operator is told to stop; the pod has 10 s in all."""
 HUNG_SECONDS = 300.0
-"""Every call of the API has a time-out of 30 s: a pass that takes longer than this never ends."""
-
-
-EXPECTED = (Unavailable, UnreadableStatusError, StatusRefusedError)
-"""Of a pass: told in one line; all else with its traceback."""
+"""Every call of the API has a time-out of 40 s: a pass that takes longer than this never ends."""
 
 
 class HungError(Exception):
@@ -36,7 +31,7 @@ class Operator:
         self._client, self._platform = client, platform
         self._feeds, self._memory = Feeds(), Memory()
         self._followers = Followers(client, self._feeds, self._heard)
-        self._queue: WorkQueue[Key] = WorkQueue(self._pass, expected=EXPECTED)
+        self._queue: WorkQueue[Key] = WorkQueue(self._pass, expected=(Unavailable, UnreadableStatusError))
 
     def wake(self, namespace: str, run: str) -> None:
         """Something happened to this run or to a child of it."""

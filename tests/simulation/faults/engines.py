@@ -243,6 +243,16 @@ class LoadPodHangs(LoadPodFault):
         return LoadBehaviour(silent_after=self.after)
 
 
+class LoadPodStuck(LoadPodFault):
+    """Its heart beats, and it gets no further."""
+
+    weight = 2.0
+    excuses = ("PointTimeout", "StartupTimeout", "LoadPodSilent")
+
+    def behaviour(self) -> LoadBehaviour:
+        return LoadBehaviour(stuck_after=self.after)
+
+
 class LoadPodForgetsEnd(LoadPodFault):
     """All points come, the `end` message does not."""
 

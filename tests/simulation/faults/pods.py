@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from enginebench.cluster import labels
 from tests.simulation.faults.base import Fault
 from tests.simulation.kubelet import disrupted
 from tests.simulation.store import Item
@@ -148,13 +149,15 @@ class PodRefusedByKubelet(PodFault):
 
 
 class PodGated(PodFault):
-    """A queue holds the pod back for long; no deadline may run."""
+    """A queue holds the pod back for long; no deadline may run, but that of a load pod whose engine holds a GPU."""
 
-    roles = ("engine",)
+    weight = 2.0
     states = ("created",)
 
     def arm(self, world: "World") -> None:
-        world.when("engine", "created", 0.0, lambda pod: self.happen(pod, world), target=self.target)
+        if self.role == "load":
+            world.excuse(self.target, "Unschedulable")
+        world.when(self.role, "created", 0.0, lambda pod: self.happen(pod, world), target=self.target)
 
     def happen(self, pod: Item, world: "World") -> None:
         if pod.node or not world.alive(pod):
@@ -170,6 +173,31 @@ class PodGated(PodFault):
                 world.store.touch(pod)
 
         world.timeline.after(1200.0, open_gate)
+
+
+@dataclass(frozen=True)
+class JobSuspended(Fault):
+    """Kueue takes the Job of a load pod, whose engine it does not know, and admits it late, or never."""
+
+    target: str
+    seconds: float
+
+    @classmethod
+    def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
+        return cls(random.choice(scenario.engines), random.choice((30.0, 8000.0))) if scenario.engines else None
+
+    def arm(self, world: "World") -> None:
+        if self.seconds > LATEST:
+            world.excuse(self.target, "Unschedulable")
+
+        def suspend(kind: str, body: dict[str, Any]) -> None:
+            marks = body["metadata"].get("labels") or {}
+            if (kind, marks.get(labels.ROLE), marks.get(labels.TARGET)) == ("Job", "load", self.target):
+                body["spec"]["suspend"] = True
+                world.strike(f"JobSuspended {body['metadata']['name']}")
+                world.timeline.after(self.seconds, lambda: world.cluster.jobs.admit(body["metadata"]["name"]))
+
+        world.cluster.api.mutating.append(suspend)
 
 
 @dataclass(frozen=True)

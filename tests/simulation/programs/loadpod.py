@@ -53,6 +53,8 @@ class LoadBehaviour:
     reason: str = "Error"
     silent_after: float | None = None
     """From then on it hangs: nothing is said, nothing is done."""
+    stuck_after: float | None = None
+    """From then on it hangs, and yet repeats its last word."""
     forgets_end: bool = False
     """It exits with 0 after its last point, without the `end` message."""
     pods: int = 1_000_000
@@ -99,6 +101,7 @@ class LoadPod:
         self._around = around
         self._random = random
         self._encoder = Encoder()
+        self.said = Progress(stage="Waiting")
         self._points = 0
         self._measured = list(plan.measured)
         """What the loads of a sweep follow from."""
@@ -114,12 +117,12 @@ class LoadPod:
             if behaviour.forgets_end:
                 return 0
         except GivesUp as end:
-            self._say(end.failure)
+            self.say(end.failure)
         except Terminated:
             yield from self._close()
             self.leads = False
             return 0
-        self._say(End(points=self._points))
+        self.say(End(points=self._points))
         self.leads = False
         try:
             yield STAY_SECONDS
@@ -132,12 +135,12 @@ class LoadPod:
         yield self._random.uniform(0.0, 3.0)
         if self._window is not None:
             self._report(self._window, interrupted=True)
-        self._say(Failure(reason="Interrupted", message="Told to end (SIGTERM) before all load points were measured."))
-        self._say(End(points=self._points))
+        self.say(Failure(reason="Interrupted", message="Told to end (SIGTERM) before all load points were measured."))
+        self.say(End(points=self._points))
 
     def _prepare(self) -> Steps:
         yield self._random.uniform(0.05, 1.0)
-        self._say(self._dataset())
+        self.say(self._dataset())
 
     def _dataset(self) -> DatasetReport:
         dataset = self._plan.dataset
@@ -172,7 +175,7 @@ class LoadPod:
         yield self._random.uniform(0.05, 0.3)
         yield from self._muster()
         report = self._dataset()
-        self._say(report)
+        self.say(report)
         if report.errors or not report.rows:
             raise GivesUp("DatasetInvalid", "; ".join(report.errors) or "The data set has no rows.")
         if self._plan.dataset.digest not in ("", report.digest):
@@ -236,7 +239,7 @@ class LoadPod:
             raise GivesUp(
                 "VerificationFailed", f"{self._plan.url} did not complete one request: connection reset by peer."
             )
-        self._say(
+        self.say(
             EngineReport(
                 served_model=served,
                 version=server.behaviour.version,
@@ -318,7 +321,7 @@ class LoadPod:
         )
         self._points += 1
         self._measured.append(as_measured(report))
-        self._around.spoke(report, self._say(report))
+        self._around.spoke(report, self.say(report))
 
     def _count(self, server: Server | None, point: PointPlan, window: float) -> RequestCounts:
         total = int(_rate(point) * window) + 1
@@ -335,9 +338,10 @@ class LoadPod:
     def _stage(self, stage: str, message: str, *, point: int | None = None, done: int | None = None) -> None:
         total = None if done is None else MODEL_BYTES
         now = self._around.timeline.unix
-        self._say(Progress(stage=stage, message=message, at=now, point=point, bytes_done=done, bytes_total=total))
+        self.said = Progress(stage=stage, message=message, at=now, point=point, bytes_done=done, bytes_total=total)
+        self.say(self.said)
 
-    def _say(self, message: SpokenMessage) -> bytes:
+    def say(self, message: SpokenMessage) -> bytes:
         payload = messages.encode(message)
         for line in self._encoder.lines(messages.stream_of(message), payload):
             self._around.write(line)

@@ -105,7 +105,7 @@ async def test_a_status_that_is_refused_for_long_does_not_hold_the_gpu(case: Cas
     (engine,) = [c for c in (await case.look()).observed.children if c.role is Role.ENGINE]
     case.refuse("status BenchmarkRun", ApiError(422, "Invalid", "status.points: too many"))
     for later, left in ((0.0, 1), (STATUS_PATIENCE.total_seconds() - 1, 1), (STATUS_PATIENCE.total_seconds(), 0)):
-        with pytest.raises(ApiError):
+        with pytest.raises(StatusRefusedError):
             await case.execute(Plan(status=STATUS, actions=(Delete(engine), SERVICE)), later=later)
         assert (len(case.api.of("Pod")), len(case.api.of("Event"))) == (left, 1)
     assert case.api.of("Service") == []

@@ -2,10 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from enginebench.cluster.api import ApiError
+import pytest
+
+from enginebench.cluster.api import ApiError, Unavailable
 from enginebench.cluster.feeds import Feeds
 from enginebench.cluster.memory import Memory
-from enginebench.cluster.reconcile import Pass, reconcile
+from enginebench.cluster.reconcile import LATER, Pass, reconcile
 from enginebench.engines.base import Platform
 from tests.unit.cluster.fake import CREATED, RUN_UID, FakeApi, run
 from tests.unit.cluster.said import ENGINE, end, lines, point
@@ -55,6 +57,27 @@ async def test_load_pods_that_speak_are_followed_until_they_are_done() -> None:
     assert done.follow == ()
     points = case.api.objects["BenchmarkRun", "r"]["status"]["points"]
     assert [p["index"] for p in points] == [0, 1]
+
+
+@pytest.mark.parametrize("error", [ApiError(422, "Invalid", "too many"), Unavailable("500 webhook", 500)])
+async def test_where_the_status_is_refused_load_pods_are_listened_to_all_the_same(error: Exception) -> None:
+    case = Case(FakeApi(run()))
+    await case.look()
+    started = {
+        "phase": "Running",
+        "containerStatuses": [{"name": "load", "state": {"running": {"startedAt": CREATED}}}],
+    }
+    case.api.put({**LOAD, "status": started})
+    case.api.put(RUNNING_ENGINE)
+    case.api.refuse = lambda verb, kind, name: error if verb == "status" else None
+    assert await case.look() == Pass(wake_after=LATER, follow=(LOAD_POD,))
+
+
+async def test_no_answer_is_tried_again_by_the_queue() -> None:
+    case = Case(FakeApi(run()))
+    case.api.refuse = lambda verb, kind, name: Unavailable("time-out") if verb == "status" else None
+    with pytest.raises(Unavailable):
+        await case.look()
 
 
 async def test_a_conflict_is_looked_at_again_at_once() -> None:
