@@ -15,7 +15,14 @@ import pytest
 from devcluster import gpu, kind, layers
 from devcluster.engine import Engine
 from devcluster.kubectl import Kubectl
-from devcluster.settings import PUBLIC_NODE_IMAGE, PUBLIC_SMOKE_IMAGE, SOURCES, Settings, from_environment
+from devcluster.settings import (
+    KUBERNETES_VERSION,
+    PUBLIC_NODE_IMAGE,
+    PUBLIC_SMOKE_IMAGE,
+    SOURCES,
+    Settings,
+    from_environment,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = from_environment({**os.environ, "CLUSTER": ""}, ROOT)
@@ -78,6 +85,24 @@ def test_mutating_admission_policies_are_served(kubectl: Kubectl) -> None:
     """They play the part of OpenShift's security context constraints."""
     groups = kubectl.run("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name")
     assert "mutatingadmissionpolicies.admissionregistration.k8s.io" in groups.split()
+
+
+def test_one_binary_is_every_program_by_its_name_or_its_first_argument(kubectl: Kubectl, tmp_path: Path) -> None:
+    kube = kubectl.program.resolve()
+    link = tmp_path / "kubectl"
+    link.symlink_to(kube)
+
+    def said(*command: str | Path) -> tuple[int, str]:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    version = ("version", "--client")
+    assert said(link, *version) == said(kube, "kubectl", *version)
+    assert f"Client Version: {KUBERNETES_VERSION}\n" in said(link, *version)[1]
+    assert said(kube, "kubelet", "--version") == (0, f"Kubernetes {KUBERNETES_VERSION}\n")
+    assert said(kube)[0] == said(kube, "docker")[0] == 2
+    assert "PROGRAM one of coredns, etcd, kube-apiserver" in said(kube)[1]
+    assert '"docker" is none of coredns, etcd, kube-apiserver' in said(kube, "docker")[1]
 
 
 def timed(engine: Engine, *words: str) -> tuple[str, float]:
