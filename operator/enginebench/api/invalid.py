@@ -2,16 +2,20 @@
 
 import json
 
+import msgspec
+
 from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.quantity import exceeds
-from enginebench.api.resolve import resolve_workload
+from enginebench.api.resolve import inline_rows, resolve_workload
 from enginebench.api.spec import BenchmarkRunSpec
 
+MOST_INLINE_BYTES = 768 * 1024
+"""Of rows as JSON: each load pod gets them in a ConfigMap, which holds 1 MiB, with the rest of its plan."""
 OWN_BODY_FIELDS = frozenset(
     {
         *("model", "prompt", "messages", "stream", "raw", "n"),
         *("max_tokens", "ignore_eos", "temperature", "top_p", "repetition_penalty", "seed"),
-        *("max_completion_tokens", "stream_options"),
+        *("max_completion_tokens", "stream_options", "n_predict", "repeat_penalty", "keep_alive"),
     }
 )
 """Fields of a request's body that the run says elsewhere, or without which it is not what is measured."""
@@ -21,7 +25,7 @@ OWN_OPTIONS = frozenset({"num_predict", "temperature", "top_p", "repeat_penalty"
 
 def invalid_reasons(spec: BenchmarkRunSpec) -> list[str]:
     """Sentences, each with field and cure; empty: nothing is wrong."""
-    return [*_extra_body(spec), *_requests_above_limits(spec)]
+    return [*_extra_body(spec), *_too_many_rows(spec), *_requests_above_limits(spec)]
 
 
 def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
@@ -44,6 +48,17 @@ def _extra_body(spec: BenchmarkRunSpec) -> list[str]:
 
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no JSON number")
+
+
+def _too_many_rows(spec: BenchmarkRunSpec) -> list[str]:
+    inline = spec.workload.dataset.inline
+    if inline is None or (size := len(msgspec.json.encode(inline_rows(inline)))) <= MOST_INLINE_BYTES:
+        return []
+    return [
+        f"spec.workload.dataset.inline: the rows take {size:,} bytes, and a run holds {MOST_INLINE_BYTES:,} of them: "
+        "put them into a file, packed with gzip in a ConfigMap (dataset.configMap), or on a volume "
+        "(dataset.persistentVolumeClaim)."
+    ]
 
 
 def _requests_above_limits(spec: BenchmarkRunSpec) -> list[str]:

@@ -12,14 +12,23 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from enginebench.api.dataset import Dataset
+from enginebench.api.dataset import Dataset, InlineDataset, InlineRow
 from enginebench.api.endpoint import Endpoint
 from enginebench.api.engines import Simulated, Target
 from enginebench.api.execution import LoadGenerator, Placement, Timeouts
 from enginebench.api.generators import GUIDELLM_IMAGE
 from enginebench.api.guidellm_rules import any_guidellm, guidellm_of
 from enginebench.api.llama_cpp import LlamaCpp
-from enginebench.api.loadplan import CALIBRATION_SECONDS, DOWNLOAD_SECONDS, IDLE_SECONDS, PointPlan, StopPlan, SweepPlan
+from enginebench.api.loadplan import (
+    CALIBRATION_SECONDS,
+    DOWNLOAD_SECONDS,
+    IDLE_SECONDS,
+    Message,
+    PointPlan,
+    Row,
+    StopPlan,
+    SweepPlan,
+)
 from enginebench.api.pod_resolve import merged
 from enginebench.api.resources import Resources
 from enginebench.api.spec import BenchmarkRunSpec
@@ -252,6 +261,17 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,
         dataset_seconds=_dataset_seconds(spec.workload.dataset),
     )
+
+
+def inline_rows(inline: InlineDataset) -> tuple[Row, ...]:
+    """The rows as load pods get them."""
+    return tuple(map(_row, inline.rows))
+
+
+def _row(row: InlineRow) -> Row:
+    said = row.messages
+    messages = None if said is None else tuple(Message(role=m.role, content=m.content) for m in said)
+    return Row(prompt=row.prompt, messages=messages, prompt_tokens=row.prompt_tokens, output_tokens=row.output_tokens)
 
 
 def _dataset_seconds(dataset: Dataset) -> int:

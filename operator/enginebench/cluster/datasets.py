@@ -2,7 +2,8 @@
 
 from enginebench.api import loadplan
 from enginebench.api.loadplan import DatasetPlan, DownloadPlan, SyntheticRows
-from enginebench.api.v1alpha1 import Dataset, InlineRow
+from enginebench.api.resolve import inline_rows
+from enginebench.api.v1alpha1 import Dataset
 from enginebench.cluster.api import Obj
 
 VOLUME = "dataset"
@@ -23,7 +24,7 @@ def volume(dataset: Dataset) -> Obj | None:
 def plan(dataset: Dataset, digest: str) -> DatasetPlan:
     """What the load pod is told; `digest` is what the rows must have, empty where it is not known yet."""
     if dataset.inline is not None:
-        return DatasetPlan(rows=tuple(map(_row, dataset.inline.rows)), digest=digest)
+        return DatasetPlan(rows=inline_rows(dataset.inline), digest=digest)
     if dataset.synthetic is not None:
         said = dataset.synthetic
         synthetic = SyntheticRows(
@@ -40,15 +41,4 @@ def plan(dataset: Dataset, digest: str) -> DatasetPlan:
         download = DownloadPlan(url=dataset.url.url, sha256=dataset.url.sha256)
     return DatasetPlan(
         file=file, download=download, format=dataset.format or "JSONL", source=dataset.file, digest=digest
-    )
-
-
-def _row(row: InlineRow) -> loadplan.Row:
-    return loadplan.Row(
-        prompt=row.prompt,
-        messages=tuple(loadplan.Message(role=m.role, content=m.content) for m in row.messages)
-        if row.messages is not None
-        else None,
-        prompt_tokens=row.prompt_tokens,
-        output_tokens=row.output_tokens,
     )

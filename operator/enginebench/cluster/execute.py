@@ -64,14 +64,10 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
             await _status_refused(api, seen, plan, known, error, now)
             raise StatusRefusedError(f"status refused: {error}") from error
     known.status_refused = None
-    again = False
     await _delete_all(api, seen, plan)
-    for action in plan.actions:
-        match action:
-            case Create():
-                again |= await _create(api, seen, action, known, platform, now)
-            case DeleteRun():
-                await api.delete("BenchmarkRun", seen.namespace, seen.name, uid=seen.uid)
+    again = await _create_all(api, seen, plan, known, platform, now)
+    if any(isinstance(action, DeleteRun) for action in plan.actions):
+        await api.delete("BenchmarkRun", seen.namespace, seen.name, uid=seen.uid)
     for happening in plan.events:
         await _tell(api, seen, happening, now)
     return Outcome(again=again)
@@ -171,6 +167,20 @@ async def _keep(api: KubeApi, seen: Observed, keep: Keep, known: RunMemory) -> N
         # Not what was measured, and no status tells of it: whoever wrote it did not finish.
         await api.delete("ConfigMap", seen.namespace, name, uid=there["metadata"]["uid"])
     raise Unavailable(f"ConfigMap {seen.namespace}/{name} comes and goes")
+
+
+async def _create_all(
+    api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, platform: Platform, now: datetime
+) -> bool:
+    """All that the plan creates. What comes after a child that is refused would wait for it, with a GPU."""
+    again = False
+    waiting: set[tuple[str, int]] = set()
+    for action in plan.actions:
+        if isinstance(action, Create) and (action.target, action.attempt) not in waiting:
+            again |= await _create(api, seen, action, known, platform, now)
+            if (action.target, action.attempt, action.role.value) in known.refusals:
+                waiting.add((action.target, action.attempt))
+    return again
 
 
 async def _create(

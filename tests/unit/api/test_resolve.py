@@ -190,6 +190,8 @@ def test_simulated_zero_is_not_absent() -> None:
         ('{"a": NaN}', "NaN is no JSON number"),
         ("{}}", "is not JSON"),
         ('{"options": {"num_predict": 5, "seed": 1, "top_k": 1}}', ": options.num_predict, options.seed are set from"),
+        ('{"repeat_penalty": 2, "n_predict": 5}', "n_predict, repeat_penalty are set from other fields"),
+        ('{"keep_alive": 0}', "keep_alive are set from other fields"),
         ('{"options": 5}', "options must be an object"),
         ('{"model": "other", "stream": false}', "model, stream are set from other fields of the run: remove them."),
     ],
@@ -198,6 +200,17 @@ def test_extra_body_that_the_api_server_cannot_see_through(body: str, words: str
     (said,) = invalid_reasons(spec(workload__request={"extraBodyJSON": body}))
     assert said.startswith("spec.workload.request.extraBodyJSON: ")
     assert words in said
+
+
+def test_inline_rows_that_no_config_map_holds() -> None:
+    rows = [{"prompt": "ä" * 32_000} for _ in range(12)]  # two bytes each
+    dataset = "workload__dataset"
+    assert invalid_reasons(spec(**{dataset: {"inline": {"rows": rows}}})) == []
+    (said,) = invalid_reasons(spec(**{dataset: {"inline": {"rows": [*rows, *rows[:1]]}}}))
+    assert said == (
+        "spec.workload.dataset.inline: the rows take 832,183 bytes, and a run holds 786,432 of them: put them into a "
+        "file, packed with gzip in a ConfigMap (dataset.configMap), or on a volume (dataset.persistentVolumeClaim)."
+    )
 
 
 def test_request_above_a_limit_from_elsewhere() -> None:

@@ -194,6 +194,17 @@ async def test_a_refusal_is_remembered_until_it_is_none_any_more(case: Case) -> 
     assert (await case.look()).observed.created_errors == {}
 
 
+async def test_after_a_plan_that_is_refused_no_engine_is_created(case: Case) -> None:
+    case.refuse("create ConfigMap", ApiError(422, "Invalid", "data: Too long"))
+    other = Create(Role.SERVICE, "a-sim", 2)
+    plan = Plan(actions=(SERVICE, Create(Role.LOAD_PLAN, "a-sim", 1), ENGINE, other))
+    assert (await case.execute(plan)).again
+    assert (case.api.of("Pod"), len(case.api.of("Service"))) == ([], 2)
+    case.api.refuse = lambda verb, kind, name: None
+    await case.execute(plan)
+    assert len(case.api.of("Pod")) == 1
+
+
 async def test_a_creation_that_is_answered_with_500_for_long_is_a_refusal(case: Case) -> None:
     case.refuse("create Pod", Unavailable("500 failed calling webhook", 500))
     for later in (0.0, SERVER_PATIENCE.total_seconds() - 1):
