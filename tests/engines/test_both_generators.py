@@ -1,7 +1,7 @@
 """Real vLLM and real Ollama, each under both load generators, in one run: the same work, side by side in a table.
 
 Each engine is started anew for each load generator, and from start to start its own speed differs: whether the figures
-agree is asked of one process each, vLLM in test_one_vllm.py, Ollama in test_guidellm.py.
+agree is asked of one process each, vLLM in test_one_vllm.py, Ollama in guidellm/test_agreement.py.
 """
 
 from typing import Any
