@@ -162,7 +162,7 @@ class Load(ABC):
         for record in cut_off:
             record.end = now
             if self._overlaps(record):
-                self.records.append(record)
+                self._keep(record)
 
     def tick(self) -> None:
         """Look at the counters, while the window is open."""
@@ -203,7 +203,7 @@ class Load(ABC):
             if not self._close_at:
                 record.events_in_window += record.events
                 self._events_done += record.events_in_window
-            self.records.append(record)
+            self._keep(record)
         if record.tracked:
             self._tracked_open -= 1
             if self._close_at and not self._tracked_open:
@@ -217,6 +217,11 @@ class Load(ABC):
             self.wrong_models[model] += 1
         else:
             self._right_model = model  # seldom another one
+
+    def _keep(self, record: RequestRecord) -> None:
+        if record.outcome != "succeeded":
+            record.output_tokens = None  # if a server counted, then as far as some event before the last one
+        self.records.append(record)
 
     def _overlaps(self, record: RequestRecord) -> bool:
         return bool(self._open_at) and (not self._close_at or record.start < self._close_at)

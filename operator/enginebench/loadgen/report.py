@@ -179,6 +179,7 @@ def _evidence(
         replayed=seen.replayed,
         tokens_per_event=counted.per_event if counted.source == "usage" else None,
         token_source=counted.source,
+        tokens_estimated=figures.tokens_estimated(seen.records, counted),
         delivery=_delivery(seen, tracked) if point.request_rate is not None else None,
         client_cpu_percent=100 * strain.cpu_seconds / strain.wall_seconds if strain.wall_seconds else None,
         own_lag=figures.histogram_figure(strain.lag) if strain.lag.samples else None,

@@ -46,9 +46,17 @@ class Tokens:
 
     def of(self, record: RequestRecord) -> float:
         """Output tokens of a request; for one without a count they are estimated from its events."""
-        if self.source == "usage" and record.output_tokens is not None:
-            return record.output_tokens
+        if self.knows(record):
+            return record.output_tokens or 0
         return record.events * self.per_event
+
+    def knows(self, record: RequestRecord) -> bool:
+        """Whether the server has counted them."""
+        return self.source == "usage" and record.output_tokens is not None
+
+    def in_window(self, record: RequestRecord) -> float:
+        """Those that arrived in the window: a request's tokens are spread evenly over its content events."""
+        return record.events_in_window * self.of(record) / record.events if record.events_in_window else 0.0
 
 
 def tokens(records: Iterable[RequestRecord]) -> Tokens:
@@ -142,12 +150,20 @@ def requests_per_second(records: Iterable[RequestRecord], window: Window) -> flo
 
 
 def output_tokens_per_second(records: Iterable[RequestRecord], window: Window, counted: Tokens) -> float:
-    """Output TPS: tokens booked when they arrived. A request's tokens are spread evenly over its content events."""
-    booked = 0.0
+    """Output TPS: tokens booked when they arrived, of whatever request. One's tokens are spread evenly over its content
+    events."""
+    return sum(counted.in_window(r) for r in records) / window.seconds
+
+
+def tokens_estimated(records: Iterable[RequestRecord], counted: Tokens) -> float:
+    """Of the output tokens that arrived in the window, the share that the server has not counted: events x their mean
+    tokens, of requests that did not end well in time; all of them where an event counts as one."""
+    whole = estimated = 0.0
     for r in records:
-        if r.events_in_window:
-            booked += r.events_in_window * (counted.of(r) / r.events if r.outcome == "succeeded" else counted.per_event)
-    return booked / window.seconds
+        arrived = counted.in_window(r)
+        whole += arrived
+        estimated += 0.0 if counted.knows(r) else arrived
+    return estimated / whole if whole else 0.0
 
 
 def total_tokens_per_second(records: Sequence[RequestRecord], window: Window, counted: Tokens) -> float | None:

@@ -118,6 +118,9 @@ class Evidence(Part, frozen=True, kw_only=True):
     tokens_per_event: float | None = None
     token_source: str = "usage"  # noqa: S105  # tokens of text, not a secret
     """`usage` (the server's own count) or `events`."""
+    tokens_estimated: float = 0.0
+    """Share of the window's output tokens that the server has not counted: of requests that did not end, their events
+    times the mean tokens of an event; 1 where `token_source` is `events`."""
     delivery: Delivery | None = None
     """Open loop only."""
     client_cpu_percent: float | None = None

@@ -91,6 +91,7 @@ async def test_answers_that_never_leave_their_reasoning_have_their_time_kept_as_
     output = report.time_to_first_output_token
     assert output is not None
     assert output.censored > 0
+    assert 0 < report.evidence.tokens_estimated < 1
     assert Histogram.from_bytes(report.histograms["timeToFirstOutputTokenCensored"]).samples == output.censored
 
 
@@ -146,6 +147,7 @@ async def test_usage_counts_tokens_where_events_carry_several() -> None:
 async def test_events_count_as_tokens_where_the_server_does_not_count() -> None:
     report = await measured(Engine(behave=steady(usage=False)), max_requests=8)
     assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("events", None)
+    assert report.evidence.tokens_estimated == 1.0
     assert report.prompt_tokens_mean is None
     assert report.total_tokens_per_second is None
     assert report.output_tokens_mean == 10

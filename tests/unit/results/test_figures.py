@@ -127,6 +127,16 @@ def test_rates_book_what_happened_in_the_window_whenever_it_was_started() -> Non
     assert figures.requests_per_second(records, WINDOW) == 0.1
     assert counted.per_event == 2.0
     assert figures.output_tokens_per_second(records, WINDOW, counted) == pytest.approx((10 + 20 + 8) / 10)
+    assert figures.tokens_estimated(records, counted) == pytest.approx(8 / 38)
+    never.output_tokens = 9  # by usage with each event
+    assert figures.output_tokens_per_second(records, WINDOW, counted) == pytest.approx((10 + 20 + 9) / 10)
+    assert figures.tokens_estimated(records, counted) == 0.0
+
+
+def test_where_events_count_as_tokens_all_of_them_are_estimated() -> None:
+    records = [done(0, 10, 20), done(0, 10, 20, tokens=99)]
+    assert figures.tokens_estimated(records, figures.tokens(records)) == 1.0
+    assert figures.tokens_estimated([], ONE_EACH) == 0.0
 
 
 def test_total_tokens_take_prompts_in_when_their_first_content_came() -> None:

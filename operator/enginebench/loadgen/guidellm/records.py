@@ -53,7 +53,7 @@ def _record(request: Request, window: Window, *, scheduled: bool) -> RequestReco
         end=max(_ns(request.end), last),
         events=events,
         events_in_window=_evenly(first, last, events, window.open, window.close),
-        output_tokens=request.output_tokens,
+        output_tokens=request.output_tokens if request.outcome == "succeeded" else None,  # else by its events
         prompt_tokens=request.prompt_tokens,
         outcome=request.outcome,
         error=request.error,
