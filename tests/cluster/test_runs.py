@@ -1,23 +1,28 @@
-"""Whole runs that succeed: the rehearsal of the demo, vLLM's pod, and a real Ollama."""
+"""Whole runs that succeed: the demo as its program shows it, vLLM's pod, data sets, routes and endpoints."""
 
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from demo.shows import NAMESPACE, REHEARSAL
 from enginebench.cluster import payload
-from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
+from tests.cluster.conftest import ROOT, check_nothing_left, create_namespace
+from tests.support.cluster import MEASURINGS, SUCCESS, Cluster, Namespace, eventually, held_up, outcome
 from tests.support.endpoints import CA_REF, TOKEN, TOKEN_REF, URL, secured_server, simulated_server
 from tests.support.runs import benchmark, simulated
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
+TARGETS = ["vllm-sim", "ollama-default-sim", "ollama-tuned-sim"]
+LEVELS = [1, 2, 4, 8, 16, 32, 64]
 FIGURES = ("ttftMilliseconds", "itlMilliseconds", "tpotMilliseconds", "requestLatencyMilliseconds")
 
 
@@ -68,24 +73,67 @@ def check_points(status: dict[str, Any], targets: list[str], levels: list[int]) 
             assert 0 < numbers[0] <= numbers[1] <= numbers[2], (figure, values)
 
 
-def test_the_rehearsal(namespace: Namespace) -> None:
-    """The demo's run, its points shortened: three simulated engines queue for the one GPU."""
-    run = yaml.safe_load((EXAMPLES / "vllm-vs-ollama-rehearsal.yaml").read_text())
-    levels = [1, 4, 16]
-    run["spec"]["workload"]["load"] = {"concurrency": {"levels": levels}}
-    targets = [target["name"] for target in run["spec"]["targets"]]
-    assert targets == ["vllm-sim", "ollama-default-sim", "ollama-tuned-sim"]
-    name = run["metadata"]["name"]
-    namespace.measure(run, wait=lambda _: watch_to_the_end(namespace, name, within=240))
-    status = namespace.wait_finished(name, within=10)
+@pytest.fixture
+def showroom(cluster: Cluster, kinds: str) -> Iterator[Namespace]:
+    """The demo's own namespace, without the run of an earlier demo; gone afterwards."""
+    own = create_namespace(cluster, NAMESPACE, kinds)
+    own.ours.add(f"benchmarkrun.enginebench.dev/{REHEARSAL.run}")
+    yield own
+    if "KEEP_NAMESPACES" not in os.environ:
+        check_nothing_left(own)
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=150)
+
+
+def demonstrated(namespace: Namespace, log: Path) -> str:
+    """What `python -m demo` says, as on a machine whose cluster is up, where it writes to no terminal; the run is
+    watched beside it."""
+
+    def applied() -> str:
+        assert demo.poll() is None, log.read_text()
+        return namespace.kubectl("get", "bmr", REHEARSAL.run, "--ignore-not-found", "--output=name")
+
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "demo"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        ) as demo,
+    ):
+        try:
+            eventually(applied, within=180, what="the demo's run applied")
+            watch_to_the_end(namespace, REHEARSAL.run, within=360)
+            assert demo.wait(timeout=60) == 0, log.read_text()
+        finally:
+            demo.kill()
+    return log.read_text("utf-8")
+
+
+def tabled(said: str, target: str) -> list[int]:
+    """The loads of a target's rows in the table at the demo's end; each row has RPS and TPS."""
+    table = said.rpartition(f"{REHEARSAL.run}: {REHEARSAL.title}\n")[2]
+    mine = table.partition(f"\n{target}  SIMULATED  Succeeded\n")[2].partition("\n\n")[0]
+    return [int(load) for load in re.findall(r"^ *(\d+) +[\d.]+ +[\d.]+ ", mine, re.MULTILINE)]
+
+
+def test_the_demo(showroom: Namespace, tmp_path: Path) -> None:
+    """Its program as a user runs it: three simulated engines queue for the one GPU, and a table compares them."""
+    namespace, name = showroom, REHEARSAL.run
+    for left in reversed(range(MEASURINGS)):
+        said = demonstrated(namespace, tmp_path / "said")
+        status = namespace.status(name)
+        if not left or not held_up(status):
+            break
+        namespace.kubectl("delete", "bmr", name)
+    assert {target: tabled(said, target) for target in TARGETS} == dict.fromkeys(TARGETS, LEVELS), said
+    assert status["summary"]["text"] in " ".join(said.split())
+    assert "make cluster-down     # when you are done" in said
     assert status["phase"] == "Completed"
     assert outcome(status) == SUCCESS
-    check_points(status, targets, levels)
+    check_points(status, TARGETS, LEVELS)
     assert status["progress"] == {
         "targetsDone": 3,
         "targetsTotal": 3,
-        "pointsDone": 9,
-        "pointsTotal": 9,
+        "pointsDone": 21,
+        "pointsTotal": 21,
         "percent": 100,
     }
     for target in status["targets"]:
