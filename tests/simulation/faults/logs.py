@@ -17,8 +17,8 @@ NOISE = (
     b"EB1 7 point 1/1 00000000 AAAA\n",
     b"EB1 \n",
 )
-
-
+UNHEARD = ("ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied", "ModelFetchFailed")
+"""What a load or fetch pod is taken for whose words are lost."""
 MOST_BREAKS = 12
 
 
@@ -87,7 +87,7 @@ class TornLog(Fault):
             world.strike(f"TornLog tears {line[:16]!r}")
             if b"progress" not in line:
                 world.lose()
-                world.excuse(EVERY, "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
+                world.excuse(EVERY, *UNHEARD)
                 world.stops.add("PrepareFailed")
             return line[: len(line) // 2] + b"somebody else's words\n"
 
@@ -108,7 +108,7 @@ class RotatedLog(Fault):
         def rotated(lines: list[bytes]) -> list[bytes]:
             if len(lines) > self.kept:
                 world.lose()
-                world.excuse(EVERY, "ResultsMissing", "LoadPodSilent", "StartupTimeout", "LoadPodDied")
+                world.excuse(EVERY, *UNHEARD)
                 world.stops.add("PrepareFailed")
             return lines[len(lines) - min(len(lines), self.kept) :]
 
