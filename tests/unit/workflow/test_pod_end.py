@@ -96,3 +96,22 @@ def test_last_lines_leave_out_frames_and_keep_the_end() -> None:
     assert last_lines("one\n\nEB1 1 point 1/1 00 xx\ntwo\n") == "one | two"
     assert last_lines("x" * 700 + "END").endswith("END")
     assert last_lines("") == "(none)"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("GET failed (404): Repository not found", "ModelNotFound"),
+        ("no GGUF files found in repository org/m", "ModelNotFound"),
+        ("GET failed (401): Invalid username or password.", "ModelAccessDenied"),
+        ("download failed with status code: 403", "ModelAccessDenied"),
+        ("HTTPLIB failed: Could not establish connection", "ModelPullFailed"),
+        ("failed to write: No space left on device", "ModelCacheFull"),
+        ("ggml_backend_cuda_buffer_type_alloc_buffer: cudaMalloc failed: out of memory", "GPUOutOfMemory"),
+        ("failed to open GGUF file /models/m.gguf (No such file or directory)", "EngineExited"),
+    ],
+)
+def test_the_words_of_llama_cpp_are_those_of_its_last_lines(line: str, reason: str) -> None:
+    problem = engine_died(engine(**terminated(1, f"0.00.1 E common: error: {line}\nexiting")))
+    assert problem.reason == reason
+    assert f"Its last lines: 0.00.1 E common: error: {line} | exiting" in problem.message
