@@ -34,10 +34,10 @@ EngineBench demo: {title}.
 APPLIED = """\
 {example} is applied: the operator deploys one engine after another, has it loaded,
    and frees the GPU. About {takes}."""
-OWN_CLUSTER = """\
+OWN_CLUSTER = f"""\
 A Kubernetes cluster of its own on this machine: two nodes, one with a GPU to be asked for.
-   With a container engine and the internet: 2 min. Without, on Debian: everything is built here from Go modules
-   and Debian's packages, 10 to 20 min on 2 cores the first time, under 1 min later, seconds while it is up."""
+   With a container engine that can pull images: 2 min. Without, on Debian: everything is built here from Go modules
+   and Debian's packages, {settings.COLD_START} on 2 cores the first time, under 1 min later, seconds while it is up."""
 OWN_OPERATOR = """\
 The operator's image is built, loaded into the cluster and installed from manifests/. 1 to 2 min the first time."""
 AFTER_OWN = "The cluster stays up afterwards; `make cluster-down` removes it."

@@ -15,6 +15,7 @@ PUBLIC_PYTHON_IMAGE = "python:3.11-slim-bookworm"
 PUBLIC_SMOKE_IMAGE = "busybox:1.37"
 DEBIAN_SUITE = "bookworm"
 GO_MINIMUM = (1, 24)
+COLD_START = "10 to 15 min"  # on two cores where nothing is cached; documents say the same
 
 # Everything that the cluster uses lies in the block that RFC 2544 reserves for benchmarks:
 # no route of the internet or of a company leads there, so a mistake cannot reach a machine.

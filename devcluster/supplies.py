@@ -14,6 +14,7 @@ from devcluster.errors import RefusedError
 from devcluster.parallel import together
 from devcluster.screen import Screen
 from devcluster.settings import (
+    COLD_START,
     KIND_VERSION,
     PUBLIC_NODE_DIGEST,
     PUBLIC_NODE_IMAGE,
@@ -126,21 +127,21 @@ class Supplier:
                 f" but only {free / gib:.1f} GiB are free: make room, or set XDG_CACHE_HOME to another disk."
             )
         self._screen.say(
-            "Nothing is cached yet. Kubernetes is compiled from source (6 to 10 min on 2 cores) while Debian's\n"
-            "file systems are made; then the node image is put together and the cluster starts: about 10 min in\n"
-            "all. Later starts take less than a minute."
+            "Nothing is cached yet. Kubernetes is compiled from source while Debian's file systems are made; then the\n"
+            f"node image is put together and the cluster starts: {COLD_START} in all on 2 cores. Later starts take less\n"
+            "than a minute."
         )
 
     def _build_programs(self) -> None:
         if not self.programs.have_kube():
-            with self._screen.step("Kubernetes, etcd and CoreDNS with Go", "6 to 10 min"):
+            with self._screen.step("Kubernetes, etcd and CoreDNS with Go", "6 to 12 min"):
                 self.programs.kube()
         self.programs.kind()
 
     def _build_roots(self) -> None:
         with self._screen.step("Debian for the nodes", "1 to 2 min"):
             self.roots.node()
-        with self._screen.step("Debian with Python for our images", "1 min"):
+        with self._screen.step("Debian with Python for our images", "1 to 2 min"):
             self.roots.python()
 
     def python_image(self, engine: Engine) -> str:

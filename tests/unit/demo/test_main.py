@@ -7,6 +7,7 @@ import pytest
 
 from demo import __main__ as demo
 from demo.shows import REAL, REHEARSAL, ROOT, Show
+from devcluster.settings import COLD_START
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_failed_step_ends_the_demo_and_names_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert demo.main([], {"HOME": str(tmp_path)}) == 1
     said = capsys.readouterr().out
-    assert "10 to 20 min" in said, "a cold start is announced before it begins"
+    assert f"{COLD_START} on 2 cores the first time" in said, "a cold start is announced before it begins"
     assert "`make cluster-up` failed" in said
 
 

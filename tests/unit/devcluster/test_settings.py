@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from devcluster.settings import from_environment
+import pytest
+
+from devcluster.settings import COLD_START, from_environment
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("page", ["docs/getting-started.md", "devcluster/README.md"])
+def test_documents_say_the_same_of_a_cold_start(page: str) -> None:
+    assert COLD_START in (ROOT / page).read_text("utf-8")
 
 
 def test_defaults() -> None:
