@@ -36,6 +36,7 @@ def test_llama_cpp_against_ollama_on_the_cpu(place: Namespace, request: pytest.F
     assert engine["servedModel"] == "/models/llama-cpp/tiny-deep.gguf"
     assert (engine["effective"]["numParallel"], engine["effective"]["contextLength"]) == (SLOTS, CONTEXT)
     assert engine["effective"]["quantization"] == "F16"
+    assert engine["effective"]["modelBytes"] >= 2 * engine["effective"]["modelParameters"] > 20_000_000
     assert condition(one, "SettingsInForce")["status"] == "True", one["conditions"]
     # Its own counts: with 16 users no more than its slots run, and the others wait.
     told = points["llama-cpp", 16]["engine"]

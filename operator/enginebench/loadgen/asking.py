@@ -29,6 +29,8 @@ _CACHE: dict[str, tuple[str, Callable[[str], Fact]]] = {
 """Label → our name: vLLM 0.9.1 and 0.32 (config/cache.py, metrics_info)."""
 _SNAPSHOT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 """Where llama.cpp keeps what it downloads (common/hf-cache.cpp), as huggingface_hub does."""
+_FILE = {"n_params": "modelParameters", "size": "modelBytes"}
+"""Of llama.cpp's /v1/models: what the weights are by number and size, where nothing names their contents."""
 _LOADED = {"size": "sizeBytes", "size_vram": "sizeVramBytes", "context_length": "contextLength"}
 """Of /api/ps: how much of the model lies where, and with what context. 0.9.2 does not tell the context."""
 _SHOWN = {"quantization_level": "quantization", "parameter_size": "parameterSize"}
@@ -133,7 +135,11 @@ class LlamaCpp(OpenAi):
         props = await self._props()
         defaults = props.get("default_generation_settings")
         of_a_slot = _known(defaults if isinstance(defaults, dict) else {}, {"n_ctx": "contextLength"})
-        return {**_known(props, {"total_slots": "numParallel", "model_ftype": "quantization"}), **of_a_slot}
+        said = next((entry for entry in await self._listed() if same_model(entry["id"], self._plan)), {})
+        meta = said.get("meta")  # null while the model is loaded
+        of_the_file = _known(meta if isinstance(meta, dict) else {}, _FILE)
+        slots = _known(props, {"total_slots": "numParallel", "model_ftype": "quantization"})
+        return {**slots, **of_a_slot, **of_the_file}
 
     async def _props(self) -> dict[str, Any]:
         """Nothing where they are not told."""

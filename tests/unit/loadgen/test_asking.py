@@ -90,13 +90,14 @@ async def test_llama_cpp_tells_its_slots_their_context_and_its_model(path: str, 
     """As b11549 answers, shortened; the wheel that we build with was compiled without its number."""
 
     async def llama_cpp(asked: Asked, client: Client) -> None:
+        meta = {"n_vocab": 1024, "n_params": 16_000_000, "size": 32_000_000}
         if asked.path == "/props":
             props = {"default_generation_settings": {"params": {"top_k": 40}, "n_ctx": 512}, "total_slots": 4}
             props |= {"model_path": path}
             await client.reply(msgspec.json.encode({**props, "model_ftype": "F16", "build_info": "b0-unknown"}))
         elif asked.path == "/v1/models":
             await client.reply(
-                msgspec.json.encode({"models": [{"name": "tiny"}], "data": [{"id": "tiny", "meta": {}}]})
+                msgspec.json.encode({"models": [{"name": "tiny"}], "data": [{"id": "tiny", "meta": meta}]})
             )
         else:
             await completing(asked, client)
@@ -104,7 +105,13 @@ async def test_llama_cpp_tells_its_slots_their_context_and_its_model(path: str, 
     async with serving(llama_cpp) as server:
         report = await verified(plan(server.url, api=API, dialect="llamacpp"), log)
     assert (report.version, report.served_model, report.model_digest) == ("b0-unknown", "tiny", digest)
-    assert report.effective == {"numParallel": 4, "contextLength": 512, "quantization": "F16"}
+    assert report.effective == {
+        "numParallel": 4,
+        "contextLength": 512,
+        "quantization": "F16",
+        "modelParameters": 16_000_000,
+        "modelBytes": 32_000_000,
+    }
 
 
 @pytest.mark.parametrize("api", list(ROUTES))
