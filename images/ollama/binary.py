@@ -60,7 +60,7 @@ def _said(*command: str) -> str:
     if not shutil.which(command[0]):
         raise BuildError(
             f"{command[0]} is not on PATH: Ollama is built with Go {GO_MINIMUM} or later and a C++ compiler "
-            "(Debian: apt-get install golang g++)."
+            "(Debian: apt-get install g++; the Go of Debian 12 is older)."
         )
     environment = {**os.environ, **ENVIRONMENT}
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)

@@ -29,5 +29,5 @@ def test_every_base_with_python_is_the_same(file: Path) -> None:
 
 
 def test_it_is_of_the_debian_that_the_clusters_own_base_is_made_from() -> None:
-    assert PUBLIC_PYTHON_IMAGE == f"python:3.11-slim-{DEBIAN_SUITE}"  # bookworm's Python
+    assert PUBLIC_PYTHON_IMAGE.endswith(f":3.11-slim-{DEBIAN_SUITE}")  # bookworm's Python
     assert PUBLIC_BASE.endswith(f"/{PUBLIC_PYTHON_IMAGE}")
