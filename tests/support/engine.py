@@ -199,11 +199,14 @@ def events(path: str, body: dict[str, Any], engine: Engine, how: Behaviour) -> I
     """The answer's events, each a piece of the body: one token each, then how it ended, the usage, the end mark."""
     limit = body.get("max_tokens") or body.get("options", {}).get("num_predict") or engine.tokens
     tokens, model = min(limit, engine.tokens), how.model or engine.model
+    count_each = how.usage and bool((body.get("stream_options") or {}).get("continuous_usage_stats"))
     for number in range(tokens):
         if number == how.error_after:
             yield _frame(path, {"error": {"message": "out of memory"}} if path in OPENAI_ROUTES else {"error": "crash"})
             return
-        yield _frame(path, _content(path, model, f" word{number}", thought=number < how.thinking))
+        so_far = {"prompt_tokens": 7, "completion_tokens": (number + 1) * how.tokens_per_event}
+        content = _content(path, model, f" word{number}", thought=number < how.thinking)
+        yield _frame(path, content | ({"usage": so_far} if count_each else {}))
     prompt, counted = 7, tokens * how.tokens_per_event
     if path in OLLAMA_ROUTES:
         usage = {"prompt_eval_count": prompt, "eval_count": counted} if how.usage else {}

@@ -124,6 +124,8 @@ class RequestPlan(Wire, frozen=True, kw_only=True):
     ignore_eos: bool = False
     """Sent only where the engine knows it (vLLM's dialect, llama.cpp's)."""
     sampling: SamplingPlan = SamplingPlan()
+    per_event_usage: bool = False
+    """Every event is to bring the count of tokens so far: OpenAI's routes, where the engine knows it."""
     extra_body_json: str = ""
     """A JSON object merged into every request body."""
 

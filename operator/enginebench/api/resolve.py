@@ -63,6 +63,7 @@ class ResolvedWorkload:
     top_p: float
     repetition_penalty: float
     seed: int
+    per_event_usage: bool
     extra_body_json: str
     prompt_reuse: Literal["Unique", "AsIs", "Shared"]
     shared_prefix_tokens: int
@@ -149,6 +150,7 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         top_p=float(sampling.top_p),
         repetition_penalty=float(sampling.repetition_penalty),
         seed=sampling.seed,
+        per_event_usage=request.per_event_usage,
         extra_body_json=request.extra_body_json or "",
         prompt_reuse=kind,
         shared_prefix_tokens=shared.prefix_tokens if shared is not None else 0,
@@ -157,7 +159,7 @@ def resolve_workload(spec: BenchmarkRunSpec) -> ResolvedWorkload:
         duration_seconds=workload.duration_seconds,
         max_requests=workload.max_requests,
         ramp_seconds=workload.ramp_seconds,
-        warmup_max_seconds=(workload.warmup or Warmup()).max_seconds,
+        warmup_max_seconds=(workload.warmup or _WARMUP).max_seconds,
     )
 
 
@@ -234,7 +236,7 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
     workload = spec.workload
     if workload.duration_seconds is None:
         return None
-    warmup = (workload.warmup or Warmup()).max_seconds
+    warmup = (workload.warmup or _WARMUP).max_seconds
     until_closed = workload.ramp_seconds + warmup + workload.duration_seconds
     longest = longest_step_seconds(spec) + workload.duration_seconds + max(DRAIN_SECONDS, DRAIN_MEDIANS * until_closed)
     return longest if not any_guidellm(spec) else 3 * longest + GUIDELLM_SECONDS
@@ -243,13 +245,13 @@ def longest_point_seconds(spec: BenchmarkRunSpec) -> int | None:
 def longest_step_seconds(spec: BenchmarkRunSpec) -> int:
     """All that comes before a load point's window takes no longer: twice a wait until the engine is idle; burst, ramp
     and warm-up, each bounded."""
-    warmup = (spec.workload.warmup or Warmup()).max_seconds
+    warmup = (spec.workload.warmup or _WARMUP).max_seconds
     return 2 * IDLE_SECONDS + warmup + spec.workload.ramp_seconds + warmup
 
 
 def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
     """How long to wait for what."""
-    said = spec.timeouts or Timeouts()
+    said, generator = spec.timeouts or _TIMEOUTS, spec.load_generator or _LOAD_GENERATOR
     return ResolvedTimeouts(
         scheduling_seconds=said.scheduling_seconds,
         image_pull_seconds=said.image_pull_seconds,
@@ -258,7 +260,7 @@ def timeouts(spec: BenchmarkRunSpec) -> ResolvedTimeouts:
         startup_seconds=said.startup_seconds,
         verification_seconds=said.verification_seconds,
         point_grace_seconds=said.point_grace_seconds,
-        calibration_seconds=CALIBRATION_SECONDS if load_generator(spec).calibrate else 0,
+        calibration_seconds=CALIBRATION_SECONDS if generator.calibrate else 0,
         dataset_seconds=_dataset_seconds(spec.workload.dataset),
     )
 
@@ -287,8 +289,8 @@ def load_generator(spec: BenchmarkRunSpec, *, prepares: bool = False) -> Resolve
 
     `prepares`: the pod that only reads the data set, in one process.
     """
-    said = spec.load_generator or LoadGenerator()
-    resources = said.resources or Resources()
+    said = spec.load_generator or _LOAD_GENERATOR
+    resources = said.resources or _RESOURCES
     processes = 1 if prepares else said.processes
     reserved = {
         "cpu": f"{processes * PROCESS_MILLICORES}m",
@@ -302,6 +304,11 @@ def load_generator(spec: BenchmarkRunSpec, *, prepares: bool = False) -> Resolve
         limits=merged(resources.limits),
         node_selector=merged(said.node_selector),
     )
+
+
+def load_pods(spec: BenchmarkRunSpec) -> int:
+    """How many load pods carry the load of a target together."""
+    return (spec.load_generator or _LOAD_GENERATOR).pods
 
 
 def guidellm(spec: BenchmarkRunSpec, target: Target) -> ResolvedGuideLlm | None:

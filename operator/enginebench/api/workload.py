@@ -30,6 +30,16 @@ class Sampling(SpecObject):
 class Request(SpecObject):
     """How the prompts are asked."""
 
+    rules = (
+        Rule(
+            sentence="needs api ChatCompletions or Completions: Ollama's own routes count tokens in their last event only",
+            cel="!has(self.perEventUsage) || !self.perEventUsage || !has(self.api) || "
+            "self.api in ['ChatCompletions', 'Completions']",
+            holds=lambda self: not self.per_event_usage or self.api in ("ChatCompletions", "Completions"),
+            field=".perEventUsage",
+        ),
+    )
+
     api: Literal["ChatCompletions", "Completions", "OllamaChat", "OllamaGenerate"] = "ChatCompletions"
     """The route: /v1/chat/completions, /v1/completions, or Ollama's /api/chat and /api/generate (raw)."""
     max_output_tokens: Annotated[int, Field(ge=1, le=131072)] = 256
@@ -39,6 +49,10 @@ class Request(SpecObject):
     the same work. Where absent: Matched if the targets are of several kinds of engine, else AsPublished."""
     sampling: Sampling | None = None
     """How tokens are chosen; greedily where absent."""
+    per_event_usage: bool = False
+    """The engine is asked for its count of tokens in every event (vLLM's stream_options.continuous_usage_stats): those
+    of unfinished requests are exact then, and every event is longer. Engines that do not know it leave it out, and
+    GuideLLM as the load generator does not ask."""
     extra_body_json: (
         Annotated[
             str,

@@ -296,6 +296,7 @@ def _plan(seen: Observed, spec: BenchmarkRunSpec, create: Create, target: Target
             repetition_penalty=workload.repetition_penalty,
             seed=workload.seed,
         ),
+        per_event_usage=workload.per_event_usage and (target is None or resolve.guidellm(spec, target) is None),
         extra_body_json=workload.extra_body_json,
     )
     if target is None:

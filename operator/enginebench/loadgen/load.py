@@ -219,7 +219,7 @@ class Load(ABC):
             self._right_model = model  # seldom another one
 
     def _keep(self, record: RequestRecord) -> None:
-        if record.outcome != "succeeded":
+        if record.outcome != "succeeded" and not self.route.counts_each:
             record.output_tokens = None  # if a server counted, then as far as some event before the last one
         self.records.append(record)
 

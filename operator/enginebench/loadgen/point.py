@@ -20,7 +20,7 @@ from enginebench.loadgen.models import is_wrong
 from enginebench.loadgen.open_loop import OpenLoop
 from enginebench.loadgen.prometheus import gpu_series
 from enginebench.loadgen.report import Course, point_report
-from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.routes import route_of
 from enginebench.loadgen.schedule import Schedule
 from enginebench.loadgen.scraper import HAS_NONE, Scraper
 from enginebench.loadgen.shard import WHOLE, Shard
@@ -77,7 +77,7 @@ def load_of(
     """A share of the load of a point, asking what `bodies` gives."""
     terms: Terms = {
         "address": address,
-        "route": ROUTES[plan.request.api],
+        "route": route_of(plan.request),
         "model_is_wrong": lambda model: is_wrong(model, plan),
         "source": lambda phase, number: bodies.request(point, phase, number),
         "max_requests": max_requests,

@@ -5,12 +5,12 @@ which cannot be fooled by text: within a JSON string every quote is escaped, so 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
 
-from enginebench.api.loadplan import LoadPlan, Row
+from enginebench.api.loadplan import LoadPlan, RequestPlan, Row
 from enginebench.loadgen.events import EventSink, NdjsonSplitter, Splitter, SseSplitter
 
 JsonObject = dict[str, Any]
@@ -106,6 +106,8 @@ class Route:
     """(plan, row, most output tokens) → the request's body."""
     chat: bool
     """Takes messages; the others take a prompt."""
+    counts_each: bool = False
+    """Every event is asked to bring the count of tokens so far, and is decoded for it."""
 
 
 def error_text(error: object) -> str:
@@ -180,6 +182,8 @@ def _openai_body(plan: LoadPlan, most: int) -> JsonObject:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if plan.request.per_event_usage:
+        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     if plan.dialect in _REPETITION_PENALTY:
         body[_REPETITION_PENALTY[plan.dialect]] = sampling.repetition_penalty
         if plan.request.ignore_eos:
@@ -250,3 +254,13 @@ ROUTES: dict[str, Route] = {
         chat=False,
     ),
 }
+
+
+def route_of(request: RequestPlan) -> Route:
+    """How the engine is asked."""
+    route = ROUTES[request.api]
+    return replace(route, counts_each=True, content=_NOWHERE) if request.per_event_usage else route
+
+
+_NOWHERE = b"\0"
+"""Stands in no JSON: no event is taken for content before it was decoded."""

@@ -66,6 +66,18 @@ def test_the_program_is_told_which_version() -> None:
     assert everywhere is not None
 
 
+def test_it_is_not_asked_for_a_count_with_every_event() -> None:
+    workload = """
+    dataset: {synthetic: {promptTokens: 1, outputTokens: 1}}
+    request: {perEventUsage: true}
+    load: {concurrency: {levels: [1]}}
+    durationSeconds: 1
+    """
+    text = f"{BOTH}workload:{workload}".replace("\n    ", "\n  ")
+    assert plan(text, target="a-sim").request.per_event_usage
+    assert not plan(text, target="b-sim").request.per_event_usage
+
+
 def test_the_pod_that_reads_the_data_set_needs_none() -> None:
     spec = made(Role.LOAD, BOTH, target="")["spec"]["template"]["spec"]
     assert "initContainers" not in spec

@@ -106,6 +106,13 @@ def test_sampling_is_sent_in_full_as_far_as_the_dialect_knows_it(
     assert asked(what, prompts("Hi")) == {"model": "tiny", **wanted}
 
 
+@pytest.mark.parametrize("api", ["ChatCompletions", "Completions"])
+def test_a_count_with_every_event_is_asked_for_where_it_is_wanted(api: Any) -> None:
+    request = RequestPlan(api=api, max_output_tokens=10, per_event_usage=True)
+    wanted = {"include_usage": True, "continuous_usage_stats": True}
+    assert asked(plan(request=request), prompts("Hi"))["stream_options"] == wanted
+
+
 def test_a_row_caps_its_own_answer() -> None:
     rows = (Row(prompt="a", output_tokens=4),)
     assert asked(plan(), rows)["max_tokens"] == 4

@@ -1,15 +1,18 @@
 """Load points against a real server of known timing, in the same process: the phases, the counts, the figures."""
 
 import asyncio
+import gzip
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
-from enginebench.api.loadplan import PointPlan
+from enginebench.api.loadplan import PointPlan, RequestPlan
 from enginebench.loadgen import closed_loop, point
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.bodies import Bodies
@@ -142,6 +145,27 @@ async def test_usage_counts_tokens_where_events_carry_several() -> None:
     assert isinstance(report.inter_event_gap.p50, float)
     did = median(1000 * (served.last - served.first) / 29 for served in engine.served)
     assert report.itl.p50 == pytest.approx(did, rel=0.2)
+
+
+@pytest.mark.parametrize("api", ["ChatCompletions", "Completions"])
+async def test_tokens_of_unfinished_requests_are_exact_where_every_event_counts_them(
+    api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later answers carry twice as many tokens an event, and do not end in time."""
+    monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.2)
+    quick, slow = Behaviour(tokens_per_event=2), Behaviour(tokens_per_event=4, gap=1.0)
+    for wanted in (True, False):
+        engine = Engine(behave=lambda n: slow if n >= 6 else quick)
+        request = RequestPlan(api=api, max_output_tokens=10, per_event_usage=wanted)
+        report = await measured(engine, request=request, duration_seconds=1, requests_folder=str(tmp_path / "run"))
+        kept = gzip.decompress((tmp_path / report.requests_file).read_bytes()).splitlines()
+        unfinished = [line for line in map(json.loads, kept) if line["outcome"] == "open" and line["events"]]
+        assert len(unfinished) == report.requests.incomplete == 2
+        assert (report.evidence.token_source, report.evidence.tokens_per_event) == ("usage", 2.0)
+        assert (report.evidence.tokens_estimated == 0) is wanted
+        assert [line["outputTokens"] for line in unfinished] == [
+            4 * line["events"] if wanted else None for line in unfinished
+        ]
 
 
 async def test_events_count_as_tokens_where_the_server_does_not_count() -> None:
