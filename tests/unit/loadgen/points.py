@@ -1,6 +1,7 @@
 """Load points as the program measures them, against an engine in the same process."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from enginebench.api.loadplan import LoadPlan, PointPlan
@@ -11,8 +12,13 @@ from enginebench.loadgen.dataset import read
 from enginebench.loadgen.point import Say, Site, measure
 from enginebench.loadgen.verify import resolved
 from enginebench.results.point_report import PointReport
-from tests.support.engine import Engine, serving
+from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
+
+
+def steady(**changes: Any) -> Callable[[int], Behaviour]:
+    """Every request is answered alike."""
+    return lambda _: Behaviour(**changes)
 
 
 async def site_of(what: LoadPlan, say: Say = lambda _stage, _message: None) -> Site:
