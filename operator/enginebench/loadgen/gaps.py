@@ -1,4 +1,7 @@
-"""Gaps between content events: noted as they come, counted a little later, many at once.
+"""The inter-event gap: content event - the one before it in the same answer, by the moments at which they were read.
+
+Its population is every gap that ends in the window, whatever request it belongs to; none is divided by the tokens of
+an event. Gaps are noted as they come, and counted a little later, many at once.
 
 Counting one costs as much as noting it twenty times over when it is done between two reads, where nothing that it
 needs is in the processor's caches any more; in a row it costs a fraction of that.

@@ -249,7 +249,9 @@ def weighted_figure(values: Sequence[Weighted], left_out: int) -> Figure:
 
 
 def histogram_figure(histogram: Histogram) -> Figure:
-    """The figure of a distribution of which only the histogram is kept: within its relative error."""
+    """The figure of a distribution of which only the histogram is kept (gaps between events, the load generator's own
+    lag): nearest rank over all that was recorded, each quantile the middle of its bucket, at most 0.39 % off; count
+    and mean are exact. Milliseconds; nothing is censored."""
     values = {f"p{percent}": histogram.quantile(percent) for percent in PERCENTS}
     mean = histogram.mean()
     return Figure(

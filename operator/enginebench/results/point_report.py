@@ -27,12 +27,17 @@ class Figure(Part, frozen=True, kw_only=True):
     """Nearest-rank percentiles of one figure, in milliseconds, with how many samples they rest on."""
 
     count: int
+    """Requests of its population, the censored ones among them where they are estimated with (Kaplan-Meier: TTFT, time
+    to first output token, request latency); gaps, of the inter-event gap; samples, of a lag."""
     p50: float | Censored | None = None
+    """None: there is no sample."""
     p90: float | Censored | None = None
     p95: float | Censored | None = None
     p99: float | Censored | None = None
     mean: float | None = None
+    """None where any was censored by Kaplan-Meier: it would only tell the length of the run."""
     censored: int = 0
+    """Requests whose own value is not known, as they had not ended when the drain did."""
 
 
 class Drift(Part, frozen=True, kw_only=True):
@@ -112,7 +117,9 @@ class Evidence(Part, frozen=True, kw_only=True):
     engine_busy_with: str = ""
     """Before the point, when the wait for it to become idle had reached its bound; empty: it was idle."""
     warmup_bound_reached: bool = False
+    """The window opened before every user (at a rate: what the ramp had sent) had been answered."""
     drain_bound_reached: bool = False
+    """Requests that were started in the window were cut off."""
     replayed: int = 0
     """Requests sent again because a kept connection was reset before any byte of the response."""
     tokens_per_event: float | None = None
@@ -124,6 +131,7 @@ class Evidence(Part, frozen=True, kw_only=True):
     delivery: Delivery | None = None
     """Open loop only."""
     client_cpu_percent: float | None = None
+    """Of one processor, that the load generator's processes took together in the window."""
     own_lag: Figure | None = None
     """How long what came waited to be read by the load generator itself, sampled evenly in time."""
     coalesced_by_lag: float = 0.0
@@ -147,7 +155,8 @@ class Evidence(Part, frozen=True, kw_only=True):
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)
     """Why the successes ended, by the server's word, with how many; the 8 most frequent."""
     prompts_repeated: float = 0.0
-    """Share of the window's requests whose prompt had been sent to this engine before."""
+    """Share of the window's requests whose prompt had been sent to this engine before, by the same process of the load
+    generator: a lower bound where there are several."""
     short_prompts: ShortPrompts | None = None
     """Where there were any."""
 
@@ -302,25 +311,44 @@ class PointReport(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMA
     window_seconds: float
     """From the window's opening to its close: what the rates are divided by."""
     request: RequestBody | None = None
+    """What all requests ask for alike."""
     requests: RequestCounts
     requests_per_second: float
+    """RPS: successes that ended in the window, whenever they were started / window_seconds."""
     output_tokens_per_second: float
+    """Output TPS: output tokens that arrived in the window, of whatever request / window_seconds. A request's tokens are
+    spread evenly over its content events; of one that did not end well see `evidence.tokens_estimated`."""
     total_tokens_per_second: float | None = None
+    """Output TPS + prompt tokens by the engine's count, booked at the first content / window_seconds; None where it
+    counted none."""
     guidellm: GuideLlmCount | None = None
     """Requests and output tokens a second as GuideLLM 0.2.1 counts them; absent without a whole success."""
     ttft: Figure
+    """First content event - start. Requests started in the window, finished or not; one that failed before its first
+    content has none, one that was cut off before it is censored (Kaplan-Meier)."""
     time_to_first_output_token: Figure | None = None
-    """To the first content that is not reasoning; absent where no answer had reasoning, as it is TTFT then."""
+    """First content event that is not reasoning - start. As `ttft`; one that ended within its reasoning has none. Absent
+    where no answer had reasoning, as it is TTFT then."""
     itl: Figure
+    """(last - first content event) / (output tokens - 1) of each request, weighted by (output tokens - 1). Requests
+    started in the window that ended well, of two tokens or more."""
     tpot: Figure
+    """The same quotient of the same requests, each weighing one."""
     inter_event_gap: Figure
+    """Content event - the one before it in the same answer, never divided. Gaps that ended in the window, of whatever
+    request; from a histogram, within 0.4 %."""
     request_latency: Figure
+    """Last content event - start. Requests started in the window that did not fail; one that was cut off is censored
+    (Kaplan-Meier)."""
     ttft_from_send: Figure | None = None
     request_latency_from_send: Figure | None = None
     """Open loop: the same two from the moment at which the request was sent; else they count from when it was due."""
     prompt_tokens_mean: float | None = None
+    """By the engine's count, over requests started in the window that have one."""
     prompt_tokens_max: int | None = None
+    """The largest of the same."""
     output_tokens_mean: float | None = None
+    """Over requests started in the window that ended well."""
     within_point: WithinPoint | None = None
     evidence: Evidence
     engine_metrics: EngineMetrics | None = None

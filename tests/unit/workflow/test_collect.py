@@ -3,8 +3,9 @@
 import pytest
 
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, PointStatus, TargetStatus
+from enginebench.results.point_report import Evidence
 from enginebench.workflow.rules.collect import _context_length, _message, supersede
-from enginebench.workflow.verdicts import Verdict
+from enginebench.workflow.verdicts import Verdict, judge_point
 from tests.unit.workflow.build import observed, report, row, spec
 
 EVICTED = (Attempt(number=1, reason="EngineEvicted"), Attempt(number=2))
@@ -47,6 +48,13 @@ def test_supersede(attempts: tuple[Attempt, ...], rows: tuple[PointStatus, ...],
 )
 def test_requests_that_could_not_be_kept_are_told(words: str, error: str, want: str | None) -> None:
     assert _message(Verdict("Valid", message=words), report(requests_error=error)) == want
+
+
+def test_a_warm_up_that_reached_its_bound_is_told_and_takes_nothing_away() -> None:
+    cold = report(evidence=Evidence(warmup_bound_reached=True))
+    assert judge_point(cold) == Verdict("Valid")
+    said = "the warm-up reached its bound (workload.warmup.maxSeconds) before all that it had sent was answered"
+    assert _message(judge_point(cold), cold) == said
 
 
 @pytest.mark.parametrize(

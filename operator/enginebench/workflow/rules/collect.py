@@ -27,6 +27,7 @@ from enginebench.workflow.verdicts import Verdict, judge_point
 Key = tuple[str, int, int]
 """(target, attempt, index): a point belongs to exactly one attempt."""
 
+COLD = "the warm-up reached its bound (workload.warmup.maxSeconds) before all that it had sent was answered"
 DETAILED_POINTS = 200
 """The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone.
 With repeats, or where saturation is judged, it tells P50 and P99 of each, and makes room for what else there is."""
@@ -225,9 +226,10 @@ def _short(value: float | None) -> float | None:
 
 
 def _message(verdict: Verdict, report: PointReport) -> str | None:
-    """Why it is worth no more, and what could not be kept of it."""
+    """Why it is worth no more, what else is to be known, and what could not be kept of it."""
+    cold = COLD if report.evidence.warmup_bound_reached else ""
     lost = f"its single requests could not be kept: {report.requests_error}" if report.requests_error else ""
-    return "; ".join(part for part in (verdict.message, lost) if part) or None
+    return "; ".join(part for part in (verdict.message, cold, lost) if part) or None
 
 
 def detailed(seen: Observed) -> bool:
