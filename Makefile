@@ -106,6 +106,9 @@ soak: $(VENV) ## Half an hour at 256 streams: memory flat, no drift (MINUTES=5: 
 	@PYTHONPATH=operator $(PY) -m bench.loadgen.soak --minutes $(or $(MINUTES),30) \
 	  $(if $(filter-out 0,$(ONE_POINT)),--one-point)
 
+bench-simulation: $(VENV) ## How many whole runs a minute one core simulates; fails below 2,000 (RUNS=1000)
+	@$(PY) bench/simulation.py --runs $(or $(RUNS),1000)
+
 # ---- quality
 
 lint: $(VENV) ## ruff, mypy, the layers, the generated CRD
@@ -156,4 +159,4 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp \
-  guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen soak lint fmt lock lock-peers
+  guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen bench-simulation soak lint fmt lock lock-peers

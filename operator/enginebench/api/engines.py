@@ -14,6 +14,7 @@ from enginebench.api.rules import Rule, exactly_one, matches, text
 from enginebench.api.types import PLAIN_HTTP, Dialect, Image, ModelName, OllamaModelName, Seed
 
 EngineKind = Literal["vllm", "ollama", "llama_cpp", "endpoint", "simulated"]
+_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
 """The members of a target of which one is set."""
 
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.9.1"
@@ -172,8 +173,7 @@ class Target(SpecObject):
     @property
     def engine_kind(self) -> EngineKind:
         """Which of the members is set."""
-        kinds: tuple[EngineKind, ...] = get_args(EngineKind)
-        return next(kind for kind in kinds if getattr(self, kind) is not None)
+        return next(kind for kind in _KINDS if getattr(self, kind) is not None)
 
     @property
     def engine(self) -> Vllm | Ollama | LlamaCpp | Endpoint | Simulated:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from enginebench.api.engines import Target, Vllm
 from enginebench.api.loadplan import FetchPlan
-from enginebench.api.pod_resolve import resolve_pod
+from enginebench.api.pod_resolve import model_cache, resolve_pod
 from enginebench.api.spec import BenchmarkRunSpec
 from enginebench.api.target_status import TargetStatus
 
@@ -29,9 +29,9 @@ def claim_of(spec: BenchmarkRunSpec, target: Target) -> str:
     """The claim that the target's model is fetched onto; empty: nothing is."""
     if target.ollama is None and (target.vllm is None or not _from_hub(target.vllm)):
         return ""
-    settings = resolve_pod(spec, target)
-    claim = settings.model_cache.persistent_volume_claim if settings.model_cache is not None else None
-    if claim is None or any(variable.name == MODELSCOPE for variable in settings.env):
+    cache = model_cache(spec, target)
+    claim = cache.persistent_volume_claim if cache is not None else None
+    if claim is None or any(variable.name == MODELSCOPE for variable in resolve_pod(spec, target).env):
         return ""
     return claim.claim_name
 

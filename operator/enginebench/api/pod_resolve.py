@@ -56,8 +56,13 @@ def resolve_pod(spec: BenchmarkRunSpec, target: Target) -> ResolvedPod:
         labels=merged(base.labels, own.labels),
         annotations=merged(base.annotations, own.annotations),
         env=tuple({variable.name: variable for variable in (*(base.env or ()), *(own.env or ()))}.values()),
-        model_cache=own.model_cache or base.model_cache,
+        model_cache=model_cache(spec, target),
     )
+
+
+def model_cache(spec: BenchmarkRunSpec, target: Target) -> ModelCache | None:
+    """Where the target's model is kept."""
+    return (target.pod or _NOTHING).model_cache or (spec.engine_defaults or _NOTHING).model_cache
 
 
 def gpu_count(spec: BenchmarkRunSpec, target: Target) -> int:

@@ -364,6 +364,7 @@ def _length_policy(spec: BenchmarkRunSpec) -> Literal["AsPublished", "Matched"]:
 
 
 _ONCE = Repeats(count=1)
+_WARMUP, _TIMEOUTS, _LOAD_GENERATOR, _RESOURCES = Warmup(), Timeouts(), LoadGenerator(), Resources()
 
 
 def _or(value: int | None, default: int) -> int:

@@ -58,7 +58,9 @@ class Memory:
 
     def of_run(self, run_uid: str) -> RunMemory:
         """The run's part, a new one where there is none."""
-        return self.runs.setdefault(run_uid, RunMemory())
+        if run_uid not in self.runs:
+            self.runs[run_uid] = RunMemory()
+        return self.runs[run_uid]
 
     def forget_run(self, run_uid: str) -> None:
         """The run is gone, or has come to its end."""

@@ -70,7 +70,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     looks = await _looks(api, key, uid, known)
     pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
     pods = [await _with_errors(api, namespace, pod, known) for pod in pods]
-    wanted = resolve.load_generator(known.spec).pods if known.spec is not None else 1
+    wanted = resolve.load_pods(known.spec) if known.spec is not None else 1
     children = [
         await _with_trouble(api, namespace, look.child, pods, wanted, now) for look in looks if look.child is not None
     ]

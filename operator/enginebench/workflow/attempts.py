@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from enginebench.api.loadplan import StopPlan
-from enginebench.api.resolve import longest_point_seconds, longest_step_seconds, points, timeouts
 from enginebench.api.v1alpha1 import (
     ActiveTime,
     Attempt,
@@ -23,7 +22,7 @@ from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from enginebench.workflow.rules.collect import in_order, supersede
 from enginebench.workflow.skipped import measured, skipped
-from enginebench.workflow.target import TargetView, view
+from enginebench.workflow.target import TargetView, Terms, view
 from enginebench.workflow.turns import Turn, turns
 from enginebench.workflow.verdicts import outcome_of_points
 
@@ -92,20 +91,9 @@ class Draft:
         return None
 
 
-def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], active: ActiveTime) -> Draft:
+def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], alike: Terms, active: ActiveTime) -> Draft:
     """The target, with what has become known of its newest attempt."""
-    assert seen.spec is not None  # a target comes from a spec
-    mine = tuple(row for row in rows if row.target == spec.name)
-    target = view(
-        seen,
-        spec,
-        mine,
-        points(seen.spec),
-        timeouts(seen.spec),
-        active.since,
-        longest_point_seconds(seen.spec),
-        longest_step_seconds(seen.spec),
-    )
+    target = view(seen, spec, tuple(row for row in rows if row.target == spec.name), alike, active.since)
     attempts, fetch = tuple(target.status.attempts or ()), target.status.model_fetch
     if target.attempt is None:
         return Draft(target, attempts, fetch=fetch)

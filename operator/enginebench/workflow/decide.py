@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from enginebench.api import conditions as c
 from enginebench.api.invalid import invalid_reasons
-from enginebench.api.resolve import stop_when, timeouts
+from enginebench.api.resolve import stop_when
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
 from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
@@ -26,6 +26,7 @@ from enginebench.workflow.rules.clock import tick, used
 from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
 from enginebench.workflow.status import Facts, compose
+from enginebench.workflow.target import terms
 from enginebench.workflow.target_status import target_status
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -49,14 +50,15 @@ def decide(seen: Observed, now: datetime) -> Plan:
 
     rows, keep = collect(seen)
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
-    dataset = dataset_state(seen, timeouts(seen.spec), active, now)
+    alike = terms(seen.spec)
+    dataset = dataset_state(seen, alike.timeouts, active, now)
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
     skip = stop_when(seen.spec)
-    drafts = [draft(seen, target, rows, active) for target in seen.spec.targets]
+    drafts = [draft(seen, target, rows, alike, active) for target in seen.spec.targets]
     rows, drafts = told(settings.judged(seen, rows, drafts), drafts, skip)
     rows, drafts = told(rows, [ended(seen, d, stop, now) for d in drafts], skip)
-    drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, timeouts(seen.spec), active, now)
+    drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, alike.timeouts, active, now)
     ready = dataset.ready and not fetches_left(seen.spec, drafts)
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 

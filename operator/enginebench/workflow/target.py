@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from enginebench.api import resolve
 from enginebench.api.loadplan import PointPlan
-from enginebench.api.resolve import ResolvedTimeouts, load_generator
-from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
+from enginebench.api.resolve import ResolvedTimeouts
+from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, Target, TargetStatus
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Reference, Role
 
 
@@ -49,7 +50,7 @@ class TargetView:
     @property
     def has_engine(self) -> bool:
         """An endpoint is not ours: it has no pod, and nothing there is changed or deleted."""
-        return self.spec.engine_kind != "endpoint"
+        return self.spec.endpoint is None
 
     @property
     def waits_for_reference(self) -> bool:
@@ -113,15 +114,30 @@ class TargetView:
         return self.rows if repeat is None else tuple(row for row in self.rows if row.repeat == repeat)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the spec says of all its targets alike."""
+
+    timeouts: ResolvedTimeouts
+    planned: tuple[PointPlan, ...]
+    longest_point: int | None
+    longest_step: int
+    load_pods: int
+
+
+def terms(spec: BenchmarkRunSpec) -> Terms:
+    """As the run has them, its defaults filled in."""
+    return Terms(
+        timeouts=resolve.timeouts(spec),
+        planned=resolve.points(spec),
+        longest_point=resolve.longest_point_seconds(spec),
+        longest_step=resolve.longest_step_seconds(spec),
+        load_pods=resolve.load_pods(spec),
+    )
+
+
 def view(
-    seen: Observed,
-    spec: Target,
-    rows: tuple[PointStatus, ...],
-    planned: tuple[PointPlan, ...],
-    timeouts: ResolvedTimeouts,
-    active_since: datetime | None,
-    longest_point: int | None,
-    longest_step: int,
+    seen: Observed, spec: Target, rows: tuple[PointStatus, ...], alike: Terms, active_since: datetime | None
 ) -> TargetView:
     """The target's part of what was observed."""
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
@@ -138,8 +154,8 @@ def view(
     return TargetView(
         spec=spec,
         status=status,
-        timeouts=timeouts,
-        planned=planned,
+        timeouts=alike.timeouts,
+        planned=alike.planned,
         rows=rows,
         attempt=attempt,
         engine=engine,
@@ -147,10 +163,10 @@ def view(
         load_job=job,
         heard=seen.heard.get(load.uid, SILENCE) if load is not None else SILENCE,
         active_since=active_since,
-        longest_point=longest_point,
-        longest_step=longest_step,
+        longest_point=alike.longest_point,
+        longest_step=alike.longest_step,
         followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.leads),
-        load_pods=load_generator(seen.spec).pods if seen.spec is not None else 1,
+        load_pods=alike.load_pods,
         told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),
         reference=seen.references.get(spec.name),
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),

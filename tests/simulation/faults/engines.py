@@ -246,7 +246,6 @@ class LoadPodHangs(LoadPodFault):
 class LoadPodStuck(LoadPodFault):
     """Its heart beats, and it gets no further."""
 
-    weight = 2.0
     excuses = ("PointTimeout", "StartupTimeout", "LoadPodSilent")
 
     def behaviour(self) -> LoadBehaviour:

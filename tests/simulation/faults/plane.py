@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LONG = 60.0
 """Above this a Job without a pod, or a log that cannot be read, may fail a target."""
-VERY_LONG = 3000.0
+VERY_LONG = 1500.0
 """All that goes on without a status comes to its end within it."""
 UNHEARD = ("StartupTimeout", "LoadPodSilent", "LoadPodDied", "ResultsMissing", "EngineExited")
 
@@ -157,7 +157,6 @@ class WriteFails(Fault):
 class ServerErrs(WriteFails):
     """A webhook is down, or an object too large for etcd: 500."""
 
-    weight = 2.0
     calls = (
         ("replace_status", "BenchmarkRun"),
         ("replace_status", "BenchmarkRun"),

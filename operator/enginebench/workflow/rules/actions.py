@@ -1,6 +1,7 @@
 """What to create and what to delete, in that order of thought: children of ended attempts go, the open one's come."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from enginebench.api.fetching import commit_of, fetched_digest
@@ -43,12 +44,19 @@ def actions(
         yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
     for draft in drafts:
         if draft.open and draft.newest is not None and not _unknown_where(draft):
-            roles: tuple[Role, ...] = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
-            if draft.view.load_pods > 1:
-                roles = children.SEVERAL + roles
-            if _queued(seen, draft):
-                roles = tuple(role for role in roles if role is not Role.LOAD)
-            yield from children.missing(seen, _wanted(seen, draft, draft.newest, dataset), roles)
+            yield from _of_open(seen, draft, draft.newest, dataset)
+
+
+def _of_open(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetState) -> Iterator[Create]:
+    """What the open attempt lacks."""
+    roles: tuple[Role, ...] = children.WITH_ENGINE if draft.view.has_engine else children.WITHOUT_ENGINE
+    if draft.view.load_pods > 1:
+        roles = children.SEVERAL + roles
+    if _queued(seen, draft):
+        roles = tuple(role for role in roles if role is not Role.LOAD)
+    if lacking := children.lacking(seen, draft.view.name, attempt.number, roles):
+        wanted = _wanted(seen, draft, attempt, dataset)
+        yield from (replace(wanted, role=role) for role in lacking)
 
 
 def _queued(seen: Observed, draft: Draft) -> bool:

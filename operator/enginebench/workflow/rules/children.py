@@ -20,12 +20,16 @@ SEVERAL = (Role.LOAD_SERVICE,)
 """Before these, where there are several load pods."""
 
 
+def lacking(seen: Observed, target: str, attempt: int, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    """Those of the attempt's children that are not there."""
+    there = {c.role for c in seen.children if c.target == target and c.attempt == attempt}
+    return tuple(role for role in roles if role not in there)
+
+
 def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator[Create]:
     """What the attempt of `create` lacks; `create` carries what they have in common."""
-    there = {c.role for c in seen.children if c.target == create.target and c.attempt == create.attempt}
-    for role in roles:
-        if role not in there:
-            yield replace(create, role=role)
+    for role in lacking(seen, create.target, create.attempt, roles):
+        yield replace(create, role=role)
 
 
 def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:
