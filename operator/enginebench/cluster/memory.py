@@ -6,8 +6,7 @@ from datetime import datetime
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster.views import Look
-from enginebench.engines.base import Fact
-from enginebench.workflow.observed import NodeView
+from enginebench.workflow.observed import Fact, NodeView
 
 Place = tuple[str, int, str]
 """(target, attempt, role letter) of a child."""

@@ -15,12 +15,12 @@ from enginebench.cluster.feeds import Feeds, LoadPod
 from enginebench.cluster.memory import Memory, RunMemory
 from enginebench.cluster.references import reference
 from enginebench.cluster.views import NOTHING, Look
-from enginebench.engines.base import Fact
 from enginebench.engines.errors import errors_in
 from enginebench.engines.registry import engine_of
 from enginebench.workflow.kueue import COPIED, JOB_UID
 from enginebench.workflow.observed import (
     Child,
+    Fact,
     Heard,
     NodeView,
     Observed,

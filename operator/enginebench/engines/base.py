@@ -12,6 +12,7 @@ import jinja2
 import yaml
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
+from enginebench.workflow.observed import Fact
 
 ENGINE_CONTAINER = "engine"
 HOME = "/home/engine"
@@ -21,8 +22,6 @@ Fetches = Literal["Nothing", "Server", "Hub"]
 """Nothing: no Job does. Server: the engine itself, started without a GPU and asked over its API. Hub: a program of ours
 in the engine's image, from Hugging Face into the cache that the engine reads."""
 
-Fact = str | int | float | bool
-ARGUMENTS, ENVIRONMENT = "arguments", "environment"
 GPU_OFFLOAD = "gpuOffloadPercent"
 
 

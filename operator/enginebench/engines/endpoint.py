@@ -3,7 +3,8 @@
 from typing import Any
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
-from enginebench.engines.base import Fact, Fetches, Platform
+from enginebench.engines.base import Fetches, Platform
+from enginebench.workflow.observed import Fact
 
 
 class EndpointEngine:

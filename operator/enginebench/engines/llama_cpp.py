@@ -6,7 +6,8 @@ from typing import Any
 from enginebench.api.llama_cpp import spelled
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, LlamaCpp, Target
-from enginebench.engines.base import GPU_OFFLOAD, Fact, Fetches, Platform
+from enginebench.engines.base import GPU_OFFLOAD, Fetches, Platform
+from enginebench.workflow.observed import Fact
 
 PORT = 8080
 ALL_LAYERS = 999

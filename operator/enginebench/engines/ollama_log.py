@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from itertools import pairwise
 
-from enginebench.engines.base import ARGUMENTS, ENVIRONMENT, Fact
+from enginebench.workflow.observed import Fact
+from enginebench.workflow.readback import ARGUMENTS, ENVIRONMENT
 
 _RUNNER = re.compile(r'msg="starting (?:llama server|runner)" cmd="\S+ runner ([^"]*--ctx-size[^"]*)"')
 _LOAD = re.compile(r"msg=load request=\"\{Operation:(?:commit|fit|alloc) ([^\"]*)\}\"")

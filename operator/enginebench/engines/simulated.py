@@ -6,7 +6,8 @@ from enginebench.api import resolve
 from enginebench.api.types import Dialect
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import ollama, ollama_log, vllm
-from enginebench.engines.base import Fact, Fetches, Platform
+from enginebench.engines.base import Fetches, Platform
+from enginebench.workflow.observed import Fact
 
 
 class SimulatedEngine:

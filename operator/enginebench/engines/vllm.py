@@ -8,7 +8,8 @@ from enginebench.api import resolve
 from enginebench.api.pod_resolve import gpu_count
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, Target
 from enginebench.engines import vllm_settings
-from enginebench.engines.base import GPU_OFFLOAD, Fact, Fetches, Platform
+from enginebench.engines.base import GPU_OFFLOAD, Fetches, Platform
+from enginebench.workflow.observed import Fact
 
 PORT = 8000
 KNOWS_GENERATION_CONFIG = (0, 8)

@@ -8,7 +8,8 @@ where the arguments say it; its own default it tells at the log level DEBUG alon
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from enginebench.engines.base import ARGUMENTS, Fact
+from enginebench.workflow.observed import Fact
+from enginebench.workflow.readback import ARGUMENTS
 
 _ENGINE = r"LLM engine \(v.*\b"
 _ARGUMENTS = re.compile(r"non-default args: (\{.*\})")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from enginebench.api.loadplan import StopPlan
 from enginebench.api.v1alpha1 import (
@@ -17,7 +17,15 @@ from enginebench.api.v1alpha1 import (
 from enginebench.workflow import readback
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import KIND_OF, Observed
-from enginebench.workflow.problem import AGAIN, COMPLETED, DISRUPTIONS, MOST_DISRUPTIONS, SUSPENDED, Problem
+from enginebench.workflow.problem import (
+    AGAIN,
+    COMPLETED,
+    DISRUPTIONS,
+    MOST_DISRUPTIONS,
+    REFUSAL_GRACE,
+    SUSPENDED,
+    Problem,
+)
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from enginebench.workflow.rules.collect import in_order, supersede
@@ -26,8 +34,6 @@ from enginebench.workflow.target import TargetView, Terms, view
 from enginebench.workflow.turns import Turn, turns
 from enginebench.workflow.verdicts import outcome_of_points
 
-REFUSAL_GRACE = timedelta(seconds=60)
-"""A quota may be freed, a webhook may come back."""
 ATTEMPTS_KEPT = 5
 
 

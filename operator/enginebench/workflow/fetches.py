@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enginebench.api.fetching import claim_of, source_of
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, ModelFetch
-from enginebench.workflow.attempts import REFUSAL_GRACE, Draft, conflict
+from enginebench.workflow.attempts import Draft, conflict
 from enginebench.workflow.observed import FETCHING, KIND_OF, SILENCE, Child, Heard, Observed, PodView, Role
 from enginebench.workflow.phases import Phase, before_it_runs
 from enginebench.workflow.problem import (
@@ -19,6 +19,8 @@ from enginebench.workflow.problem import (
     COMPLETED,
     DISRUPTIONS,
     MOST_DISRUPTIONS,
+    POD_GRACE,
+    REFUSAL_GRACE,
     SUSPENDED,
     Problem,
 )
@@ -28,8 +30,6 @@ from enginebench.workflow.rules.pod_start import stuck
 
 SILENCE_LIMIT = timedelta(seconds=180)
 """The pod speaks about once a second; a node under the load of a download may hold its log up for a while."""
-POD_GRACE = timedelta(seconds=120)
-"""A Job whose pod cannot be created is given up after this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Why an attempt ended: one word that a pipeline may match, one sentence that a person can act on."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ DISRUPTIONS = frozenset(
 
 AGAIN = DISRUPTIONS | {SUSPENDED}
 """After these the target's missing points are measured in a new attempt."""
+
+REFUSAL_GRACE = timedelta(seconds=60)
+"""A child that the API server refuses is given up after this: a quota may be freed, a webhook may come back."""
+POD_GRACE = timedelta(seconds=120)
+"""A Job whose pod cannot be created (quota, admission) is given up after this."""
 
 MOST_DISRUPTIONS = 5
 """As many attempts in a row as the status keeps; then the target fails rather than try for ever."""

@@ -8,7 +8,7 @@ from enginebench.results.stop import ERRORS
 from enginebench.workflow.kueue import queue_ignored
 from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
-from enginebench.workflow.problem import COMPLETED, Problem
+from enginebench.workflow.problem import COMPLETED, POD_GRACE, Problem
 from enginebench.workflow.rules.pod_end import engine_died, load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
 from enginebench.workflow.rules.reference import reference_not_usable
@@ -16,8 +16,6 @@ from enginebench.workflow.target import TargetView
 
 SETTLE = timedelta(seconds=5)
 """A dead engine and its failing requests reach us by different ways: the kubelet gets this long to tell first."""
-JOB_GRACE = timedelta(seconds=120)
-"""A Job whose pod cannot be created (quota, admission) is given up after this."""
 CAUGHT_UP = timedelta(seconds=3)
 """After every break the log is read from its beginning: what was said long ago takes a moment to arrive."""
 DEAF_LIMIT = timedelta(seconds=300)
@@ -213,14 +211,14 @@ def _not_created(target: TargetView, now: datetime) -> Problem | None:
     job, there = target.load_job, len(target.all_load_pods)
     if job is not None and job.suspended:
         return _held_back(target, f"Job {job.name}, which somebody has suspended,", now)
-    if job is None or now - job.created < JOB_GRACE or (target.load is not None and target.verified):
+    if job is None or now - job.created < POD_GRACE or (target.load is not None and target.verified):
         return None
     if there >= target.load_pods:
         return None
     has = "no pod" if not there else f"only {there} of its {target.load_pods} pods"
     return Problem(
         "LoadPodNotCreated",
-        f"Job {job.name} has had {has} for {JOB_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
+        f"Job {job.name} has had {has} for {POD_GRACE.seconds} s: {job.trouble or 'no Event says why'}",
     )
 
 

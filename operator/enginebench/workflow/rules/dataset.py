@@ -6,17 +6,13 @@ from datetime import datetime, timedelta
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, ResolvedDataset
 from enginebench.workflow.observed import KIND_OF, SILENCE, Heard, Observed, PodView, Role
-from enginebench.workflow.problem import Problem
+from enginebench.workflow.problem import POD_GRACE, REFUSAL_GRACE, Problem
 from enginebench.workflow.rules.pod_end import load_pod_died
 from enginebench.workflow.rules.pod_start import stuck
 
 RUN = ""
 """The target that the run's own children name."""
 ATTEMPT = 1
-REFUSAL_GRACE = timedelta(seconds=60)
-"""A quota may be freed, a webhook may come back."""
-POD_GRACE = timedelta(seconds=120)
-"""A Job whose pod cannot be created is given up after this."""
 
 
 @dataclass(frozen=True, slots=True)
