@@ -42,6 +42,7 @@ class Line(Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="form
     events: int
     """With content."""
     output_tokens: int | None
+    """By the engine's count, as the next; None where it did not come, as of most requests that did not end."""
     prompt_tokens: int | None
     outcome: str
     """`succeeded`, `errored` or `open`."""
