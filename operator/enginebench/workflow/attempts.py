@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from enginebench.api.loadplan import StopPlan
 from enginebench.api.v1alpha1 import (
@@ -37,9 +38,9 @@ from enginebench.workflow.verdicts import outcome_of_points
 ATTEMPTS_KEPT = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
-    """A target and its attempts as this pass leaves them."""
+    """A target and its attempts as this pass leaves them. What follows from them is asked often, and found once."""
 
     view: TargetView
     attempts: tuple[Attempt, ...]
@@ -52,11 +53,11 @@ class Draft:
     def fetching(self) -> bool:
         return self.fetch is not None and self.fetch.end_time is None
 
-    @property
+    @cached_property
     def newest(self) -> Attempt | None:
         return self.attempts[-1] if self.attempts else None
 
-    @property
+    @cached_property
     def open(self) -> bool:
         return self.newest is not None and self.newest.end_time is None
 
@@ -69,12 +70,12 @@ class Draft:
         """The newest attempt begins in this pass: what the view shows is of the one before it."""
         return self.newest is not None and (self.view.attempt is None or self.newest.number != self.view.attempt.number)
 
-    @property
+    @cached_property
     def missing(self) -> tuple[int, ...]:
         """Indices of the points that the newest attempt has to measure."""
         return self.view.missing_in(self.newest.repeat if self.newest is not None else None)
 
-    @property
+    @cached_property
     def end(self) -> Problem | None:
         """How the target ended: Completed, its failure, or what stopped it; None while there is more to do."""
         newest, fetch = self.newest, self.fetch

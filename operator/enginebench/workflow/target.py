@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from enginebench.api import resolve
 from enginebench.api.loadplan import PointPlan
@@ -10,7 +11,7 @@ from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, Tar
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Reference, Role
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TargetView:
     """A target, its status, and the children of its newest attempt. `rows` are all its points, collected or not
     yet told of; `planned` is what it must measure, in all its turns."""
@@ -94,12 +95,12 @@ class TargetView:
         latest = max(started) + timedelta(seconds=self.timeouts.dataset_seconds)
         return min(self.heard.dataset_at or latest, latest)
 
-    @property
+    @cached_property
     def missing(self) -> tuple[int, ...]:
         """Indices of the points in the newest attempt's turn that no attempt has measured yet."""
         return self.missing_in(self.attempt.repeat if self.attempt is not None else None)
 
-    @property
+    @cached_property
     def left(self) -> tuple[PointPlan, ...]:
         """Points of all turns that no attempt has measured yet, and that are not skipped either."""
         measured = {row.index for row in self.rows if row.validity != "Superseded"}

@@ -184,7 +184,7 @@ class JobSuspended(Fault):
 
     @classmethod
     def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
-        return cls(random.choice(scenario.engines), random.choice((30.0, 8000.0))) if scenario.engines else None
+        return cls(random.choice(scenario.engines), random.choice((30.0, 4000.0))) if scenario.engines else None
 
     def arm(self, world: "World") -> None:
         if self.seconds > LATEST:
@@ -212,7 +212,7 @@ class QueueLong(Fault):
         return cls() if scenario.queue and scenario.engines else None
 
     def arm(self, world: "World") -> None:
-        world.cluster.kueue.longest = 5000.0
+        world.cluster.kueue.longest = 4000.0
 
 
 class QueueEvicts(PodFault):

@@ -53,7 +53,7 @@ class SuspendAndResume(UserAction):
     @classmethod
     def draw(cls, random: Random, scenario: "Scenario") -> Self | None:
         at = round(random.choice((0.0, random.uniform(0.0, LATEST))), 3)
-        return cls(at=at, seconds=random.choice((0.5, 5.0, 100.0, 20_000.0)))
+        return cls(at=at, seconds=random.choice((0.5, 5.0, 100.0, 8_000.0)))
 
     def act(self, world: "World") -> None:
         self.edit(world, suspend=True)
