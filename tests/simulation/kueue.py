@@ -53,7 +53,7 @@ class Kueue:
             return
         if change == "added":
             self.waited.add(item.uid)
-            meta = {"name": f"pod-{item.name}-12345", "namespace": item.namespace, "labels": {JOB_UID: item.uid}}
+            meta = {"name": f"pod-{item.name}-{item.uid}", "namespace": item.namespace, "labels": {JOB_UID: item.uid}}
             owner = {"apiVersion": "v1", "kind": "Pod", "name": item.name, "uid": item.uid, "controller": True}
             self._store.add(
                 "Workload", {"metadata": meta | {"ownerReferences": [owner]}, "status": {"conditions": [WAITING]}}
