@@ -27,8 +27,8 @@ KEEP_PATIENCE = timedelta(seconds=60)
 STATUS_PATIENCE = timedelta(seconds=120)
 """So long a refused status is tried again before its deletes are carried out without it."""
 SERVER_PATIENCE = timedelta(seconds=180)
-"""So long the same write is answered with 5xx before that is taken for a refusal: a webhook that is down, an object
-that is too large for etcd. Where the server is not there at all, nothing can be done."""
+"""So long the same write is answered with 5xx (or 429) before that is taken for a refusal: a webhook that is down, an
+object that is too large for etcd. Where the server is not there at all, nothing can be done."""
 LONGEST_MESSAGE = 1000
 """Of an Event."""
 
