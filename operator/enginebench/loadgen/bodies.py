@@ -9,6 +9,7 @@ import msgspec
 from enginebench import __version__
 from enginebench.api.loadplan import LoadPlan, Message, PointPlan, Row
 from enginebench.loadgen.address import Address
+from enginebench.loadgen.history import Asked, History
 from enginebench.loadgen.routes import ROUTES, JsonObject, Route
 from enginebench.loadgen.shard import WHOLE, Shard
 from enginebench.loadgen.words import words
@@ -48,12 +49,10 @@ class Bodies:
         self._salted = plan.prompt_reuse != "AsIs"
         self._prefix = words(plan.seed, -1, plan.shared_prefix_tokens) if plan.prompt_reuse == "Shared" else ""
         self._begin, self._begin_of = 0, (-2, -2)  # no point's
-        self._sent: set[int] = set()
         self._alike = [] if self._salted else _first_alike(rows)
-        self.asked = 0
-        """Requests of the point's window whose prompt is unsalted,"""
-        self.repeated = 0
-        """and those of them whose prompt this process had asked before."""
+        self._history = History()
+        self.asked = Asked()
+        """Of the point, where prompts are sent as they stand."""
 
     @property
     def described(self) -> RequestBody:
@@ -80,13 +79,18 @@ class Bodies:
     def count_repeats(self, point: PointPlan, before: int, within: int) -> None:
         """As if `before` requests of the point had been made, and then `within` of them in its window: of unsalted
         prompts, for somebody else who sends what `asked_row` says."""
-        self.asked = self.repeated = 0
         for number in range(before + within if not self._salted else 0):
-            self._note("window" if number >= before else "warm-up", self._alike[self._row_of(point, number)])
+            self.asked.note("window" if number >= before else "warm-up", self._alike[self._row_of(point, number)])
+
+    def repeated(self, others: Sequence[Asked] = ()) -> float:
+        """Share of the window's requests whose prompt the engine had been sent before. `others`: what other processes
+        have sent of the point. Once a point, when it is over."""
+        point, self.asked = self.asked, Asked()
+        return self._history.repeated((point, *others))
 
     def warm(self, point: PointPlan, shard: Shard = WHOLE) -> None:
         """Build what the share of the point will ask first, until the cache is full."""
-        self.asked = self.repeated = 0
+        self.asked = Asked()
         for number in range(shard.of(len(self._rows))):
             if self._cached >= CACHE_BYTES:
                 return
@@ -97,7 +101,7 @@ class Bodies:
         row = self._row_of(point, number)
         prepared = self._prepared(row)
         if not self._salted:
-            self._note(phase, self._alike[row])
+            self.asked.note(phase, self._alike[row])
         if not prepared.after:
             return prepared.before
         return prepared.before + salt(self._plan.seed, point, phase, number) + prepared.after
@@ -105,12 +109,6 @@ class Bodies:
     def known_tokens(self, point: PointPlan, number: int) -> int | None:
         """Of the prompt of the request of that number, by the data set."""
         return self._rows[self._row_of(point, number)].prompt_tokens
-
-    def _note(self, phase: str, row: int) -> None:
-        if phase == "window":
-            self.asked += 1
-            self.repeated += row in self._sent
-        self._sent.add(row)
 
     def _row_of(self, point: PointPlan, number: int) -> int:
         # Every point begins elsewhere in the order, wherever it stands in a plan that was cut by a suspension.

@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 
 from enginebench.api.loadplan import PointPlan, Row
+from enginebench.loadgen.history import Asked
 
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 20.0
@@ -115,11 +116,10 @@ class Pong(Report, frozen=True):
 
 
 class Share(Report, frozen=True):
-    """What was seen of the point: `results.shares`' bytes; and its prompts, as `Bodies` counts them."""
+    """What was seen of the point: `results.shares`' bytes; and which prompts were asked."""
 
     seen: bytes
-    asked: int
-    repeated: int
+    asked: Asked
 
 
 class Refusal(Report, frozen=True):

@@ -35,6 +35,7 @@ from enginebench.loadgen.channel import (
     packed,
 )
 from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.history import Asked
 from enginebench.loadgen.load import Load
 from enginebench.loadgen.shard import Shard
 from enginebench.results import shares
@@ -63,7 +64,7 @@ class Remote:
         self.warm, self.full, self.drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.handed_over = asyncio.Event()
         self.seen: Seen | None = None
-        self.asked = self.repeated = 0
+        self.asked = Asked()
         self.on_loss: Callable[[], None] = lambda: None
         self._readings: list[shares.Offset] = []
         self._pings = 0
@@ -82,7 +83,7 @@ class Remote:
         """A new point: what was told of the last one is forgotten."""
         self.progress, self.seen = 0, None
         self._readings.clear()
-        self.asked = self.repeated = 0
+        self.asked = Asked()
         for event in self._of_a_point():
             event.clear()
         self.tell(Prepare(point, shard.number, shard.count))
@@ -166,7 +167,7 @@ class Remote:
                     self._pong.set_result(clock)
             case Share():
                 self.seen = shares.from_bytes(report.seen)
-                self.asked, self.repeated = report.asked, report.repeated
+                self.asked = report.asked
                 self.handed_over.set()
             case Refusal():
                 self.refusal = report
@@ -258,11 +259,10 @@ class SharedLoad:
         distant = [remote.offset.uncertainty for remote in self._remotes if remote.distant]
         return max(distant) / 1e9 if distant else None
 
-    @property
     def prompts_repeated(self) -> float:
-        """Share of the window's requests whose prompt, unsalted, had been asked before by the same process."""
-        asked = self._bodies.asked + sum(remote.asked for remote in self._remotes)
-        return (self._bodies.repeated + sum(remote.repeated for remote in self._remotes)) / max(1, asked)
+        """Share of the window's requests whose prompt, unsalted, this engine had been sent before by any of them. Once,
+        after `gathered`."""
+        return self._bodies.repeated([remote.asked for remote in self._remotes])
 
     async def connect(self) -> None:
         for number, remote in enumerate(self._remotes, 1):

@@ -40,6 +40,7 @@ from enginebench.loadgen.channel import (
 )
 from enginebench.loadgen.connection import SocketAddress
 from enginebench.loadgen.errors import GaveUp
+from enginebench.loadgen.history import Asked
 from enginebench.loadgen.load import Load
 from enginebench.loadgen.point import load_of, quiet_collector
 from enginebench.loadgen.shard import Shard
@@ -108,7 +109,7 @@ class Follower:
             case Stop():
                 load = self._there()
                 load.stop()
-                self._channel.say(Share(shares.to_bytes(load.seen()), *self._prompts))
+                self._channel.say(Share(shares.to_bytes(load.seen()), self._asked))
                 self._end()
             case Ping(number):
                 self._channel.say(Pong(number, monotonic_ns()))
@@ -134,8 +135,8 @@ class Follower:
         return load_of(self._plan, self._address, point, self._bodies, self._plan.max_requests, shard)
 
     @property
-    def _prompts(self) -> tuple[int, int]:
-        return (self._bodies.asked, self._bodies.repeated) if self._bodies is not None else (0, 0)
+    def _asked(self) -> Asked:
+        return self._bodies.asked if self._bodies is not None else Asked()
 
     def _there(self) -> Load:
         if self._load is None:

@@ -166,7 +166,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
         engine_busy_with=busy_with,
-        prompts_repeated=load.prompts_repeated,
+        prompts_repeated=load.prompts_repeated(),
         request=site.bodies.described,
         scraped=scraped,
         gpus=await gpu_series(plan, opened_at, opened_at + seen.window.seconds),

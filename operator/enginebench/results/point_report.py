@@ -155,8 +155,7 @@ class Evidence(Part, frozen=True, kw_only=True):
     finish_reasons: dict[str, int] = msgspec.field(default_factory=dict)
     """Why the successes ended, by the server's word, with how many; the 8 most frequent."""
     prompts_repeated: float = 0.0
-    """Share of the window's requests whose prompt had been sent to this engine before, by the same process of the load
-    generator: a lower bound where there are several."""
+    """Share of the window's requests whose prompt had been sent to this engine before."""
     short_prompts: ShortPrompts | None = None
     """Where there were any."""
 

@@ -183,14 +183,25 @@ def test_it_is_known_how_many_prompts_had_been_asked_before() -> None:
     what = plan(prompt_reuse="AsIs")
     requests = Bodies(what, parse(what.url), prompts("a", "b", "c", "a"))
     order = [requests.request(POINT, "warm-up", number) for number in range(2)]
-    assert requests.repeated == 0
     window = [requests.request(POINT, "window", number) for number in range(4)]
     fresh = [request for request in window if request not in order]
-    assert (requests.asked, requests.repeated) == (4, 4 - len(set(fresh)))
+    assert requests.repeated() == (4 - len(set(fresh))) / 4
     requests.warm(POINT)
     for number in range(4):
         requests.request(POINT, "window", number)
-    assert (requests.asked, requests.repeated) == (4, 4)
+    assert requests.repeated() == 1.0
+
+
+def test_what_others_had_sent_before_counts_and_in_the_window_one_is_the_first() -> None:
+    what = plan(prompt_reuse="AsIs")
+    ours, theirs = (Bodies(what, parse(what.url), prompts("a", "b", "c", "d")) for _ in range(2))
+    for number in range(4):
+        theirs.request(POINT, "window", number)
+    for number in (0, 1):
+        ours.request(POINT, "window", number)
+    assert ours.repeated([theirs.asked]) == 2 / 6
+    ours.request(POINT, "window", 3)
+    assert ours.repeated() == 1.0
 
 
 def test_salted_prompts_are_never_asked_again() -> None:
@@ -198,7 +209,7 @@ def test_salted_prompts_are_never_asked_again() -> None:
     requests = Bodies(what, parse(what.url), prompts("a"))
     for number in range(3):
         requests.request(POINT, "window", number)
-    assert requests.repeated == 0
+    assert requests.repeated() == 0.0
 
 
 def test_in_a_conversation_the_salt_opens_the_first_user_message() -> None:

@@ -8,21 +8,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enginebench.api.loadplan import PointPlan, Row
+from enginebench.api.loadplan import DatasetPlan, PointPlan, Row
 from enginebench.loadgen import channel
 from enginebench.loadgen.channel import Alive, Channel, Rows, Share
 from enginebench.loadgen.crew import Remote
+from enginebench.loadgen.history import Asked
 from enginebench.loadgen.shard import Shard
 from enginebench.results.histogram import Histogram
 from enginebench.results.messages import End, Failure, Progress
 from enginebench.results.point_report import PointReport
 from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
-from tests.unit.loadgen.plans import plan
+from tests.unit.loadgen.plans import plan, prompts
 from tests.unit.loadgen.test_program import Pod, running
 
 STEADY = Behaviour(ttft=0.03, gap=0.005)
@@ -114,6 +116,19 @@ async def test_all_processes_ask_for_the_model_that_was_found(tmp_path: Path) ->
     assert report.requests.errored == 0
     assert report.evidence.wrong_models == ()
     assert {body["model"] for body in engine.bodies} == {"org/only"}
+
+
+async def test_a_prompt_that_another_process_has_sent_is_known_to_the_engine(tmp_path: Path) -> None:
+    """The first point sends every row once; in the second one most come to another process."""
+    points = tuple(PointPlan(index=index, concurrency=3) for index in range(2))
+    rows = DatasetPlan(rows=prompts(*(f"say {number}" for number in range(40))))
+    engine = Engine(behave=lambda _: Behaviour(ttft=0.01, gap=0.001))
+    async with serving(engine):
+        what = plan(engine.url, points=points, processes=3, dataset=rows, prompt_reuse="AsIs", duration_seconds=None)
+        async with running(msgspec.structs.replace(what, max_requests=40), tmp_path) as pod:
+            first, second = await pod.until(PointReport), await pod.until(PointReport)
+    assert first.evidence.prompts_repeated < 1.0
+    assert second.evidence.prompts_repeated == 1.0
 
 
 async def test_a_request_rate_is_dealt_out(tmp_path: Path) -> None:
@@ -237,7 +252,7 @@ async def test_long_messages_come_whole() -> None:
 async def test_nonsense_is_a_loss() -> None:
     async with connected() as (ours, theirs):
         remote = Remote("process 2", ours)
-        theirs.say(Share(seen=b"nonsense", asked=0, repeated=0))
+        theirs.say(Share(seen=b"nonsense", asked=Asked()))
         async with asyncio.timeout(5):
             await remote.handed_over.wait()
         assert remote.lost

@@ -292,7 +292,7 @@ def _repeated(site: Site, point: PointPlan, report: Report, window: Window, line
     within = sum(start in window for start in starts)
     if site.plan.prompt_reuse == "AsIs":
         site.bodies.count_repeats(point, before, within)
-        return site.bodies.repeated / site.bodies.asked if site.bodies.asked else 0.0
+        return site.bodies.repeated()
     return max(0, before + within - max(before, lines)) / within if within else 0.0
 
 
