@@ -161,7 +161,7 @@ async def measure(site: Site, point: PointPlan) -> PointReport | None:
         lost_shards=load.lost_shards,
         clock_uncertainty=load.clock_uncertainty,
         interrupted=interrupted,
-        warmup_bound_reached=not warm,
+        warmup_bound_reached=not warm and plan.warmup_max_seconds > 0,
         drain_bound_reached=not drained and not interrupted and not load.lost_shards,
         engine_start_before=engine_before,
         engine_start_after=None if interrupted else await site.engine_start(),
