@@ -13,7 +13,7 @@ WITH_CLUSTER := . .cluster/env;
 PYTEST := $(PY) -m pytest
 # Tests against real clocks: one that failed is tried again, for a machine that is busy with something else; the summary
 # names it. What computes only (rules, simulation) never is.
-TRIED_AGAIN := -rR --reruns 2
+TRIED_AGAIN := -rR --reruns 2 --durations=10
 SOURCES := operator devcluster demo images bench scripts tests
 
 help: ## Say what there is
