@@ -14,8 +14,8 @@ from enginebench.api.rules import Rule, exactly_one, matches, text
 from enginebench.api.types import PLAIN_HTTP, Dialect, Image, ModelName, OllamaModelName, Seed
 
 EngineKind = Literal["vllm", "ollama", "llama_cpp", "endpoint", "simulated"]
-_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
 """The members of a target of which one is set."""
+_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
 
 VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.9.1"
 OLLAMA_IMAGE = "docker.io/ollama/ollama:0.9.2"

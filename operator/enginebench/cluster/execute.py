@@ -127,8 +127,9 @@ async def _keep_all(api: KubeApi, seen: Observed, plan: Plan, known: RunMemory, 
             known.unkept.pop(point, None)
     if refused is not None:
         raise refused
-    for keep in plan.keep:
+    if plan.keep:
         known.unkept.clear()  # of points given up before, too: it stores again
+    for keep in plan.keep:
         known.refusals.pop(_place(keep), None)
 
 
