@@ -31,6 +31,9 @@ WAIT_MILLISECONDS, WAIT_SHARE = 0.2, 0.002
 and its first token they are woken some five times."""
 CONCURRENCY_SHARE = 0.95
 """Of the users must be in flight, on the average: what is missing is time between an answer and the next request."""
+PAUSE_MILLISECONDS, PAUSE_SHARE = 20.0, 0.2
+"""Of the median TTFT may lie between an answer and the same user's next request, on the average: the greater of the two.
+What holds up the one holds up the other; at rest it is some 10 ms."""
 CLOCK_SECONDS, CLOCK_SHARE = 0.1, 0.01
 """May the clocks of the load pods be uncertain by: seconds, and share of the window."""
 STATIONARY_FROM = 300
@@ -48,7 +51,7 @@ NOT_IN_FORCE = "SettingsNotInForce"
 """Invalid, and no point's own: all that an engine with other settings served (`workflow.settings`)."""
 OWN_TTFT_MILLISECONDS = {("guidellm", "0.2.1"): 5.0}
 """Of a load generator that nobody can correct, on an idle machine: measured at most 3.4 ms against a server of known
-timing (tests/unit/loadgen/guidellm/test_real.py)."""
+timing (tests/engines/guidellm/test_known_timing.py)."""
 OWN_TTFT_SHARE = 0.01
 """Of a median TTFT may be the load generator's own."""
 
@@ -125,8 +128,14 @@ def _strains(report: PointReport, strained: Strained) -> Iterator[str]:
     if wait is not None and ttft is not None and wait > max(WAIT_MILLISECONDS, WAIT_SHARE * ttft):
         yield f"its processes waited {wait:.2g} ms for a processor each time, on the average"
     users = report.concurrency if report.request_rate is None else None
-    if users is not None and strained.concurrency < CONCURRENCY_SHARE * users:
+    if users is None:
+        return
+    if strained.concurrency < CONCURRENCY_SHARE * users:
         yield f"{strained.concurrency:.3g} requests were in flight on the average, not {users}"
+        return
+    pause = 1000 * (users - strained.concurrency) / report.requests_per_second if report.requests_per_second else 0.0
+    if ttft is not None and pause > max(PAUSE_MILLISECONDS, PAUSE_SHARE * ttft):
+        yield f"{pause:.0f} ms lay between an answer and the same user's next request, on the average"
 
 
 def _figures_of_our_own(report: PointReport) -> Iterator[str]:

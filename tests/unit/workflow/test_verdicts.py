@@ -62,6 +62,22 @@ def strained(client_cpu_percent: float | None = None, **changes: Any) -> Evidenc
         ({"concurrency": 4, "evidence": strained(concurrency=3.8)}, "Valid", ()),
         ({"concurrency": 4, "evidence": strained(concurrency=3.79)}, "Invalid", ("LoadGeneratorSaturated",)),
         ({"request_rate": 4.0, "evidence": strained(concurrency=0.1)}, "Valid", ()),
+        ({"concurrency": 64, "requests_per_second": 82.0, "evidence": strained(concurrency=62.4)}, "Valid", ()),
+        (
+            {"concurrency": 64, "requests_per_second": 82.0, "evidence": strained(concurrency=61.5)},
+            "Invalid",
+            ("LoadGeneratorSaturated",),
+        ),
+        (
+            {
+                "concurrency": 64,
+                "requests_per_second": 82.0,
+                "ttft": Figure(count=400, p50=500.0),
+                "evidence": strained(concurrency=61.5),
+            },
+            "Valid",
+            (),
+        ),
         ({"evidence": Evidence(token_rate_drift=Drift(change=0.03, t=99))}, "Valid", ()),
         ({"evidence": Evidence(token_rate_drift=Drift(change=0.2, t=7.9))}, "Valid", ()),
         ({"evidence": Evidence(token_rate_drift=Drift(change=-0.04, t=-8.1))}, "Limited", ("NotStationary",)),
