@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from enginebench.results.intervals import of_latencies
 
 SHARE, FLOOR_MILLISECONDS = 0.05, 0.5
+LEAST = 3
+"""Of either: two points, of an engine whose own speed differs from minute to minute, have no interval."""
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
