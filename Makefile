@@ -12,8 +12,9 @@ DEVCLUSTER := $(PY) -m devcluster
 WITH_CLUSTER := . .cluster/env;
 PYTEST := $(PY) -m pytest
 # Tests against real clocks: one that failed is tried again, for a machine that is busy with something else; the summary
-# names it. What computes only (rules, simulation) never is.
-TRIED_AGAIN := -rR --reruns 2 --durations=10
+# names it; on a cluster once, where runs are measured several times anyway. What computes only (rules, simulation)
+# never is.
+TRIED_AGAIN := -rR --durations=10 --reruns
 SOURCES := operator devcluster demo images bench scripts tests
 
 help: ## Say what there is
@@ -78,17 +79,17 @@ ALONE := tests/unit/bench tests/unit/validity/test_healthy.py tests/unit/validit
 
 test-unit: $(VENV) ## Rules as tables, and every part by itself
 	@$(PYTEST) -q --numprocesses=auto $(WAITING:%=--ignore=%) --ignore=tests/unit/bench tests/unit
-	@$(PYTEST) -q $(TRIED_AGAIN) --numprocesses=2 $(ALONE:%=--ignore=%) $(WAITING)
-	@$(PYTEST) -q $(TRIED_AGAIN) $(ALONE)
+	@$(PYTEST) -q $(TRIED_AGAIN) 2 --numprocesses=2 $(ALONE:%=--ignore=%) $(WAITING)
+	@$(PYTEST) -q $(TRIED_AGAIN) 2 $(ALONE)
 
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
 	@$(PYTEST) -q --numprocesses=auto tests/simulation
 
 test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
-	@$(PYTEST) -v $(TRIED_AGAIN) tests/cluster
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/cluster
 
 test-engines: $(VENV) deploy ollama vllm llama-cpp ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
-	@$(PYTEST) -v $(TRIED_AGAIN) tests/engines
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/engines
 
 fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or counts wrongly; FUZZ_SECONDS=600
 	@PYTHONPATH=operator:. $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
