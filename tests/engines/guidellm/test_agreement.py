@@ -79,7 +79,7 @@ async def test_both_load_generators_agree_on_a_real_engine(
         assert report.requests.succeeded > 0, report.evidence
         assert report.requests.errored == 0, report.evidence
         assert report.output_tokens_mean == pytest.approx(TOKENS, rel=0.03)
-        assert report.prompt_tokens_mean == pytest.approx(own[0].prompt_tokens_mean, rel=0.02)
+        assert report.prompt_tokens_mean == pytest.approx(own[0].prompt_tokens_mean, rel=0.1), "of some dozen rows"
     told = [judge_point(report).message for report in (*own, *theirs)]
     a, b = usable(own), usable(theirs)
     if min(len(a), len(b)) < LEAST:
