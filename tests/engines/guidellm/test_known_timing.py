@@ -26,7 +26,7 @@ from tests.unit.loadgen.plans import plan
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, reference.COMPILERS)), reason="no C compiler here to build the reference server with"
 )
-TTFT, ITL, TOKENS = 100.0, 20.0, 32
+TTFT, ITL, TOKENS = 200.0, 20.0, 32
 """Milliseconds; tokens of each answer."""
 FEW = 2
 """Users with which it keeps up on two cores that are its own."""
