@@ -7,7 +7,7 @@ without its line end.
 from collections.abc import Callable
 from typing import Protocol
 
-_LF = 0x0A
+_LF, _CR = 0x0A, 0x0D
 
 EventSink = Callable[[bytes], None]
 
@@ -78,6 +78,7 @@ class SseSplitter:
             6 < end == len(piece) - 2  # noqa: PLR2004  # the usual case: the piece is one event, `data: …` and its end
             and piece[-1] == _LF  # an index and a slice cost half of what two calls do
             and piece[:6] == b"data: "
+            and piece[end - 1] != _CR
             and not self._data
             and not self._lines._parts  # read here: one call less for every event
         ):
