@@ -24,6 +24,8 @@ from tests.unit.loadgen.plans import plan
 
 USERS, TOKENS = 2, 64
 SECONDS = 8
+ROWS = 2
+"""So few, that a dozen requests have them equally often: rows differ in length by the engine's count."""
 TURNS, MOST_TURNS = 3, 4
 """A machine that was too busy for some gets more turns."""
 
@@ -43,7 +45,7 @@ def load(url: str) -> LoadPlan:
         url,
         dialect="ollama",
         model=f"{DEEP}:latest",
-        dataset=DatasetPlan(synthetic=SyntheticRows(rows=100, prompt_tokens=16, output_tokens=TOKENS)),
+        dataset=DatasetPlan(synthetic=SyntheticRows(rows=ROWS, prompt_tokens=16, output_tokens=TOKENS)),
         request=RequestPlan(api="Completions", max_output_tokens=TOKENS),
         duration_seconds=SECONDS,
         warmup_max_seconds=60,
@@ -79,7 +81,7 @@ async def test_both_load_generators_agree_on_a_real_engine(
         assert report.requests.succeeded > 0, report.evidence
         assert report.requests.errored == 0, report.evidence
         assert report.output_tokens_mean == pytest.approx(TOKENS, rel=0.03)
-        assert report.prompt_tokens_mean == pytest.approx(own[0].prompt_tokens_mean, rel=0.1), "of some dozen rows"
+        assert report.prompt_tokens_mean == pytest.approx(own[0].prompt_tokens_mean, rel=0.02)
     told = [judge_point(report).message for report in (*own, *theirs)]
     a, b = usable(own), usable(theirs)
     if min(len(a), len(b)) < LEAST:

@@ -26,7 +26,7 @@ from tests.unit.loadgen.plans import plan
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, reference.COMPILERS)), reason="no C compiler here to build the reference server with"
 )
-TTFT, ITL, TOKENS = 200.0, 20.0, 32
+TTFT, ITL, TOKENS = 100.0, 20.0, 32
 """Milliseconds; tokens of each answer."""
 FEW = 2
 """Users with which it keeps up on two cores that are its own."""
@@ -38,9 +38,9 @@ def median(figure: Figure) -> float:
 
 
 def off(said: float, true: float, overhead: float) -> bool:
-    """By more than 1 % and 0.5 ms, besides what is told to be the load generator's own."""
+    """By more than 1 % and 0.5 ms, and by more than what is told to be the load generator's own."""
     room = max(0.5, 0.01 * true)
-    return not -room <= said - true <= room + overhead
+    return not -room <= said - true <= max(room, overhead)
 
 
 async def measured(folder: Path, version: str, users: int) -> tuple[PointReport, reference.Truth]:
@@ -70,8 +70,8 @@ async def test_it_is_right_or_says_that_it_is_not(
         assert report.requests.succeeded > 0
         assert report.output_tokens_mean == TOKENS
         verdict = judge_point(report)
-        assert ("GeneratorOverhead" in verdict.reasons) is (version == "0.2.1")
-        own = OWN_TTFT_MILLISECONDS[report.generator, version] if "GeneratorOverhead" in verdict.reasons else 0.0
+        assert "GeneratorOverhead" in verdict.reasons or users > FEW
+        own = OWN_TTFT_MILLISECONDS[report.generator, version]
         figures = (
             ("TTFT", median(report.ttft), truth.ttft.p50, own),
             ("ITL", median(report.itl), truth.itl.p50, 0.0),

@@ -201,9 +201,15 @@ def test_which_percentiles_rest_on_too_few(finished: int, want: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "ttft", "want"),
-    [("0.2.1", 499.0, ("GeneratorOverhead",)), ("0.2.1", 500.0, ()), ("0.8.1", 1.0, ()), ("", 1.0, ())],
+    [
+        ("0.2.1", 499.0, ("GeneratorOverhead",)),
+        ("0.2.1", 500.0, ()),
+        ("0.8.1", 149.0, ("GeneratorOverhead",)),
+        ("0.8.1", 150.0, ()),
+        ("", 1.0, ()),
+    ],
 )
-def test_what_an_old_guidellm_adds_to_each_ttft_is_told(version: str, ttft: float, want: tuple[str, ...]) -> None:
+def test_what_guidellm_adds_to_each_ttft_is_told(version: str, ttft: float, want: tuple[str, ...]) -> None:
     said: Any = {"generator": "guidellm", "generator_version": version} if version else {}
     verdict = judge_point(report(ttft=Figure(count=400, p50=ttft), **said))
     assert verdict.reasons == want
