@@ -34,8 +34,9 @@ NODE_PACKAGES = [
 PYTHON_PACKAGES = ["python3", "python3-venv", "ca-certificates"]
 
 
-def require_root_on_debian() -> None:
-    """RefusedError with the alternatives, where nothing can be installed."""
+def require_root_on_debian(lacking: str, cure: str) -> None:
+    """RefusedError with the alternatives, where nothing can be installed. `lacking`: the sentence that says what is not
+    there and could be set up; `cure`: what to do about that otherwise."""
     reason = ""
     if os.geteuid() != 0:
         reason = "you are not root"
@@ -43,8 +44,8 @@ def require_root_on_debian() -> None:
         reason = "this is not a Debian-like Linux (no apt-get)"
     if reason:
         raise RefusedError(
-            f"No container engine answers here, and one can only be set up by root on Debian-like Linux, but {reason}:"
-            " start Docker (or set DOCKER_HOST), or use your own cluster with CLUSTER=current."
+            f"{lacking}, and one can only be set up by root on Debian-like Linux, but {reason}:"
+            f" {cure}, or use your own cluster with CLUSTER=current."
         )
 
 

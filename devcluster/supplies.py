@@ -65,7 +65,13 @@ class Supplier:
             return Supplies(
                 engine, self._any_kind(), process.which("kubectl"), image, PUBLIC_SMOKE_IMAGE, own_network=False
             )
-        debian.require_root_on_debian()
+        if engine is None:
+            debian.require_root_on_debian("No container engine answers here", "start Docker (or set DOCKER_HOST)")
+        else:
+            debian.require_root_on_debian(
+                f"The node image {PUBLIC_NODE_IMAGE} cannot be pulled",
+                "give it to your container engine with `docker load`",
+            )
         golang.toolchain()
         self.cache.drop_drafts()
         self._install_packages()
