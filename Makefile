@@ -59,6 +59,9 @@ undeploy: $(if $(wildcard .cluster/env),$(VENV)) ## Remove the operator, its CRD
 ollama: .cluster-there ## Real Ollama 0.9.2 and a tiny model, built and put into the cluster
 	@$(WITH_CLUSTER) $(PY) -m images.ollama.build
 
+kueue: .cluster-there ## Real Kueue, built from its Go module (4 to 8 min the first time) and put into the cluster; installs nothing
+	@$(WITH_CLUSTER) $(PY) -m images.kueue.build
+
 guidellm: .cluster-there ## GuideLLM's images, built from PyPI and put into the cluster (VERSIONS="0.2.1 0.8.1")
 	@$(WITH_CLUSTER) $(PY) -m images.guidellm.build $(VERSIONS)
 
@@ -90,6 +93,9 @@ test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
 
 test-engines: $(VENV) deploy ollama vllm llama-cpp ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/engines
+
+test-kueue: $(VENV) deploy ## A run in the queue of a real Kueue, which is built, installed and removed; no part of `make test`
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/kueue
 
 fuzz: $(VENV) ## Look for answers that the load generator's parser fails on or counts wrongly; FUZZ_SECONDS=600
 	@PYTHONPATH=operator:. $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
@@ -159,5 +165,5 @@ $(VENV): requirements/dev.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp \
+.PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp kueue \
   guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen bench-simulation soak lint fmt lock lock-peers

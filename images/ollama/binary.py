@@ -9,12 +9,12 @@ from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
+from images import gomodule
 from images.docker import BuildError, say
 
 VERSION = "0.9.2"
 MODULE = "github.com/ollama/ollama"
 LINKER_FLAGS = f"-s -w -X {MODULE}/version.Version={VERSION}"
-ENVIRONMENT = {"CGO_ENABLED": "1", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
 _CPUINFO = Path("/proc/cpuinfo")
 _LEVEL_3 = {"avx2", "bmi2", "f16c", "fma"}
 GO_MINIMUM = "1.24"
@@ -44,12 +44,8 @@ def compiler_flags() -> str:
 
 def _build(draft: Path) -> None:
     say(f"Building Ollama {VERSION} from its Go module (2 to 5 minutes on two cores, once)")
-    command = ["go", "install", "-ldflags", LINKER_FLAGS, f"{MODULE}@v{VERSION}"]
     compiled = {"CGO_CFLAGS": compiler_flags(), "CGO_CXXFLAGS": compiler_flags()}
-    environment = {**os.environ, **ENVIRONMENT, **compiled, "GOBIN": str(draft)}
-    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"`{' '.join(command)}` failed:\n{done.stderr[-4000:]}")
+    gomodule.install(MODULE, f"v{VERSION}", draft, flags=LINKER_FLAGS, environment={"CGO_ENABLED": "1", **compiled})
     version = _said(str(draft / "ollama"), "--version")
     if VERSION not in version:
         raise BuildError(f"The Ollama that was built calls itself {version!r}, not {VERSION}.")
@@ -62,7 +58,7 @@ def _said(*command: str) -> str:
             f"{command[0]} is not on PATH: Ollama is built with Go {GO_MINIMUM} or later and a C++ compiler "
             "(Debian: apt-get install g++; the Go of Debian 12 is older)."
         )
-    environment = {**os.environ, **ENVIRONMENT}
+    environment = {**os.environ, **gomodule.ENVIRONMENT}
     done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
