@@ -1,4 +1,4 @@
-"""Many requests in little memory: packed rows of 81 bytes, where an object takes 250.
+"""Many requests in little memory: packed rows of 82 bytes, where an object takes 250.
 
 A long point lasts no longer than the memory of its pod. What is iterated over are objects made on the spot.
 """
