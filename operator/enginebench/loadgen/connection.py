@@ -34,8 +34,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _HTTP_OK = 200
 _QUOTE = b'"'
 _QUOTE_CODE = ord(_QUOTE)
-_LESSON_EVENTS = 16
-_FREE_LESSONS = 4
+_LESSON_EVENTS, _FREE_LESSONS = 16, 4
+"""One usual form is learned for so many events of a response, and a few more."""
 
 
 class SocketAddress(NamedTuple):
@@ -137,7 +137,8 @@ class Connection(asyncio.Protocol):
         if (
             head is not None
             and data[: len(head)] == head  # a slice costs less than `startswith`
-            and data[len(head)] != _QUOTE_CODE
+            and data[len(head)] != _QUOTE_CODE  # an empty text is no content
+            # All behind the text, which itself has no line end: JSON escapes it.
             and data[data.find(b"\n", len(head)) - usual.before :] == usual.ending
         ):
             record = self._record
@@ -156,13 +157,14 @@ class Connection(asyncio.Protocol):
         if record is None:
             self._drop("the server sent something that was not asked for")
             return
-        usual, self._usual = self._usual, NOTHING
+        usual, self._usual = self._usual, NOTHING  # unless this read ends between two events
         events, self._answered = record.events, True
         try:
             self._parser.feed(data)
         except ProtocolError as error:
             self._drop(str(error))
             return
+        # Not before the first output, whose time the short way does not take.
         if self._record is record and record.first_output and self._parser.between_chunks and self._splitter.between:
             self._usual = usual
             # A lesson costs as much as an event: what has no usual form is not to pay for it again and again.
@@ -197,7 +199,7 @@ class Connection(asyncio.Protocol):
         at = event.find(self._content)
         if (
             at < 0
-            or event.startswith(_QUOTE, at + len(self._content))
+            or event.startswith(_QUOTE, at + len(self._content))  # an empty text
             or event.rfind(self._unfinished) < 0  # from the end, where it stands: a third of the time of `in`
         ):
             self._unusual_event(event)

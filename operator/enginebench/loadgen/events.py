@@ -78,7 +78,7 @@ class SseSplitter:
             6 < end == len(piece) - 2  # noqa: PLR2004  # the usual case: the piece is one event, `data: …` and its end
             and piece[-1] == _LF  # an index and a slice cost half of what two calls do
             and piece[:6] == b"data: "
-            and piece[end - 1] != _CR
+            and piece[end - 1] != _CR  # it is of the line's end, and no part of the event
             and not self._data
             and not self._lines._parts  # read here: one call less for every event
         ):

@@ -73,7 +73,8 @@ class ResponseParser:
             raise ProtocolError("the connection was closed in the middle of the response")
         self._complete(b"", 0)
 
-    # Each state takes the bytes from `at` on and returns where the next one begins; len(data) asks for more.
+    # Each state takes the bytes from `at` on and returns where the next one begins; len(data) asks for more. States are
+    # compared by `==`: a bound method is another object each time it is named.
 
     def _head(self, data: bytes, at: int) -> int:
         end = data.find(b"\r\n\r\n", at)
@@ -208,6 +209,7 @@ def _read_head(text: bytes) -> Head:
 
 
 def _number(text: bytes, base: int, digits: bytes) -> int:
+    # int() takes signs, blanks and underscores, too; of digits alone a strip leaves nothing.
     if not text or text.strip(digits) or len(text) > 15:  # noqa: PLR2004  # more digits than any body has bytes
         raise ProtocolError(f"not a length: {text[:20]!r}")
     return int(text, base)

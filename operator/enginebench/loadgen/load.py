@@ -136,7 +136,7 @@ class Load(ABC):
         self._open_at = monotonic_ns()
         self._phase, self._number = "window", 0
         self.gaps.open()
-        for record in self._in_flight():
+        for record in self._in_flight():  # to which its events are added when it ends, or the window does
             record.events_in_window = -record.events
 
     def close_window(self) -> None:

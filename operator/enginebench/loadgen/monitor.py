@@ -35,6 +35,7 @@ class Monitor:
         self._before = Reading(None, None, 0)
 
     def start(self) -> None:
+        # `stop` adds the same clocks: what is left is what went by.
         self.strain.wall_seconds, self.strain.cpu_seconds = -monotonic_ns() / 1e9, -process_time()
         self._before = Reading.now()
         self._counted = self._counts()

@@ -8,6 +8,7 @@ is not exactly so is read in full: this saves time and never decides anything.
 _MOST_LENGTHS = 64
 """Lengths of a text that are remembered; they differ by a few characters."""
 _MOST_DIGITS = 7
+"""Of a chunk size, excluded: no read has 16 MiB."""
 _END = b"\n\n\r\n"
 """Of a chunk that is one server-sent event with one line: the line's, the event's and the chunk's."""
 
