@@ -11,6 +11,19 @@ from images.docker import BuildError, Docker
 
 GLIBC = 34
 """2.34 or later is what a base must have."""
+FOR_GPUS_ALONE = (
+    "nvidia/cudnn/lib/libcudnn_*",
+    "nvidia/cu13/lib/libcusolver*",
+    "nvidia/cu13/lib/libnvrtc.alt*",
+    "nvidia/cu13/lib/libnvrtc-builtins*",
+    "nvidia/cu13/lib/libnvperf*",
+    "nvidia/nvshmem/lib/*.bc",
+    "nvidia/*/include",
+    "**/*.a",
+    "torch/include",
+    "torch/test",
+)
+"""Of the CUDA build of torch: what `import torch` does without on a CPU."""
 
 
 def python_of(docker: Docker, base: str) -> str:
@@ -37,6 +50,13 @@ def install(locks: Sequence[Path], site: Path, python: str) -> None:
     ]
     if subprocess.run(command, check=False).returncode:
         raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+
+
+def slim(site: Path, patterns: Sequence[str] = FOR_GPUS_ALONE) -> None:
+    """Remove what is not needed, by its patterns in the folder."""
+    for pattern in patterns:
+        for path in list(site.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def debian_packages(folder: Path, *names: str) -> None:

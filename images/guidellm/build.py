@@ -15,7 +15,7 @@ from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
 from images.docker import BuildError, Docker, devcluster, say
 from images.operator.build import PUBLIC_BASE, ROOT
-from images.wheels import install, python_of
+from images.wheels import FOR_GPUS_ALONE, install, python_of, slim
 
 HERE = Path(__file__).resolve().parent
 DOCKERFILE = HERE / "Dockerfile"
@@ -25,16 +25,8 @@ LOCKS = {
     "0.8.1": ROOT / "requirements" / "peers" / "guidellm.txt",
 }
 PROGRAM = '#!/bin/sh\nexec python3 -m guidellm "$@"\n'
-FOR_GPUS_ALONE = (
-    "triton",
-    "triton-*",
-    "bin",
-    "nvidia/cudnn/lib/libcudnn_*",
-    "*/lib/*.a",
-    "torch/include",
-    "torch/test",
-)
-"""Of 0.8.1's dependency torch, which PyPI has for CUDA alone: what `import torch` does without on a CPU."""
+NOT_NEEDED = (*FOR_GPUS_ALONE, "triton", "triton-*", "bin")
+"""Most of it of 0.8.1's dependency torch, which PyPI has for CUDA alone."""
 
 
 def build_image(version: str, base: str) -> str:
@@ -42,7 +34,7 @@ def build_image(version: str, base: str) -> str:
     docker = Docker()
     base_id = docker.require(base)
     image, python = f"{REPOSITORY}:{version}", python_of(docker, base)
-    wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *FOR_GPUS_ALONE)
+    wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *NOT_NEEDED)
     key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, base_id)
     if docker.key(image) == key:
         say(f"{image} is up to date")
@@ -80,9 +72,7 @@ def _install(version: str, python: str, draft: Path) -> None:
     say(f"Installing GuideLLM {version} for Python {python} (a minute; 0.8.1 some minutes and 4 GB, once)")
     site = draft / "site"
     install([LOCKS[version]], site, python)
-    for pattern in FOR_GPUS_ALONE:
-        for path in site.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    slim(site, NOT_NEEDED)
 
 
 def _link(source: str, target: str) -> None:
@@ -98,7 +88,7 @@ def main() -> int:
         parser.error(f"there is no lock of {', '.join(sorted(unknown))}")
     try:
         base = devcluster("base-image") or PUBLIC_BASE
-        for version in versions:  # into the worker alone: load pods go nowhere else, and a copy of 0.8.1 takes 8 GB
+        for version in versions:  # into the worker alone: load pods go nowhere else, and a copy of 0.8.1 takes 7 GB
             devcluster("load", "--worker", build_image(version, base))
     except BuildError as error:
         say(str(error))

@@ -16,8 +16,8 @@ from images.docker import BuildError, Docker, devcluster, say
 from images.ollama.build import NODE_FOLDER
 from images.operator.build import PUBLIC_BASE
 from images.tiny import folder, weights
-from images.vllm.packages import DEBIAN_PACKAGE, FOR_GPUS_ALONE, HERE, LOCKS, check_python, compile_all, install
-from images.wheels import debian_packages
+from images.vllm.packages import DEBIAN_PACKAGE, HERE, LOCKS, check_python, compile_all, install
+from images.wheels import FOR_GPUS_ALONE, debian_packages
 
 VERSION = "0.32.0"
 IMAGE = f"docker.io/enginebench/vllm-cpu:{VERSION}"

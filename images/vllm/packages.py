@@ -1,13 +1,12 @@
 """vLLM's packages from PyPI, installed into a folder with locked hashes and compiled."""
 
 import platform
-import shutil
 import subprocess
 from pathlib import Path
 
 from images import wheels
 from images.docker import BuildError, Docker
-from images.wheels import python_of
+from images.wheels import python_of, slim
 
 HERE = Path(__file__).resolve().parent
 LOCKS = (HERE / "requirements.txt", HERE / "vllm.txt")
@@ -15,19 +14,6 @@ PYTHON = "3.11"
 MACHINE = "x86_64"
 PLACE = "/opt/vllm"
 """Where the folder is in the image."""
-FOR_GPUS_ALONE = (
-    "nvidia/cudnn/lib/libcudnn_*",
-    "nvidia/cu13/lib/libcusolver*",
-    "nvidia/cu13/lib/libnvrtc.alt*",
-    "nvidia/cu13/lib/libnvrtc-builtins*",
-    "nvidia/cu13/lib/libnvperf*",
-    "nvidia/nvshmem/lib/*.bc",
-    "nvidia/*/include",
-    "**/*.a",
-    "torch/include",
-    "torch/test",
-)
-"""Of the CUDA build of torch: what `import torch` does not load on a CPU."""
 DEBIAN_PACKAGE = "libnuma1"
 
 
@@ -48,13 +34,6 @@ def install(site: Path) -> None:
     slim(site)
     # Any user ID reads them.
     subprocess.run(["chmod", "--recursive", "a+rX", str(site)], check=True)
-
-
-def slim(site: Path) -> None:
-    """Remove what only a GPU would load."""
-    for pattern in FOR_GPUS_ALONE:
-        for path in list(site.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def compile_all(docker: Docker, base: str, site: Path) -> None:

@@ -18,7 +18,9 @@ def environment(version: str) -> dict[str, str]:
     found = sorted((load().cache / "guidellm" / "built").glob(f"site-{version}-*/site"))
     assert found, f"GuideLLM {version} is not installed: make guidellm"
     paths = {"PYTHONPATH": str(found[-1]), "PATH": f"{programs()}:{os.environ['PATH']}"}
-    return {**os.environ, **paths, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    # Each of its processes begins anew: none is to compile torch again.
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **paths, **compiled, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def programs() -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from images import wheels
 from images.vllm import build, packages
 
 
@@ -38,6 +39,6 @@ def test_what_only_a_gpu_would_load_is_removed(tmp_path: Path) -> None:
     for name in (*stays, *goes):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    packages.slim(tmp_path)
+    wheels.slim(tmp_path)
     assert all((tmp_path / name).exists() for name in stays)
     assert not any((tmp_path / name).exists() for name in goes)
