@@ -205,7 +205,11 @@ class Cluster:
             raise DevclusterError(f"{source} does not exist.")
         if not target.startswith("/") or target.rstrip("/") == "":
             raise DevclusterError(f"{target} is not an absolute path below / on the node.")
-        target = target.rstrip("/")
+        with lock(self._settings.cache, self._waiting):  # two copies to one place would take each other's draft away
+            self._copy(engine, source, target.rstrip("/"))
+
+    def _copy(self, engine: Engine, source: Path, target: str) -> None:
+        """The new one is complete before the old one goes."""
         draft = f"{target}.partial"
         worker = ["docker", "exec", "--interactive", self._settings.worker]
         engine.docker(*worker[1:], "sh", "-ec", 'rm -rf "$1"; mkdir -p "$1"', "-", draft)

@@ -61,7 +61,8 @@ def main() -> int:
             print(model.folder)
             return 0
         devcluster("load", build_image(base=devcluster("base-image")))
-        devcluster("node-copy", str(model.folder), NODE_FOLDER)
+        for part in sorted(model.folder.iterdir()):  # what others have put there stays
+            devcluster("node-copy", str(part), f"{NODE_FOLDER}/{part.name}")
     except BuildError as error:
         say(str(error))
         return 1
