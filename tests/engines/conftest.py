@@ -1,6 +1,7 @@
 """Real engines; the tables of what they did, and how far load generators agree, are printed after the tests."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from rich.console import Console
@@ -21,11 +22,17 @@ LINES = pytest.StashKey[list[str]]()
 """What is to be said besides."""
 
 
+@cache
+def made(target: str) -> None:
+    """Make a target of the Makefile, once for all modules: it takes seconds also where nothing is to be done."""
+    make(target)
+
+
 @pytest.fixture(scope="module")
 def built(request: pytest.FixtureRequest, cluster: Cluster) -> Cluster:
     """What the module names in BUILT, as targets of the Makefile, is on the worker."""
     for name in request.module.BUILT:
-        make(name)
+        made(name)
     return cluster
 
 

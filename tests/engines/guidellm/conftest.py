@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.cluster.conftest import make
+from tests.engines.conftest import made
 from tests.support.cluster import Cluster
 
 
 @pytest.fixture(scope="session", autouse=True)
 def installed(cluster: Cluster) -> None:
-    make("guidellm")
+    made("guidellm")
