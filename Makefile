@@ -88,11 +88,20 @@ test-unit: $(VENV) ## Rules as tables, and every part by itself
 test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faults
 	@$(PYTEST) -q --numprocesses=auto tests/simulation
 
-test-cluster: $(VENV) deploy ollama ## On a real cluster, with the built image
+# Images are built beside each other: Ollama's compiles while others wait for the network and the disk.
+test-cluster: $(VENV) deploy ## On a real cluster, with the built image
+	@$(MAKE) --jobs=2 ollama guidellm
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/cluster
 
-test-engines: $(VENV) deploy ollama vllm llama-cpp ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
-	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/engines
+# They want Ollama's program alone, and nothing in them is timed: they run beside the builds.
+ON_LOOPBACK := $(patsubst %,tests/engines/test_%.py,ollama pulls settings same_work prometheus)
+
+test-engines: $(VENV) deploy ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
+	@$(MAKE) --jobs=4 .test-on-loopback vllm guidellm llama-cpp
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 $(ON_LOOPBACK:%=--ignore=%) tests/engines
+
+.test-on-loopback: ollama
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=2 $(ON_LOOPBACK)
 
 test-kueue: $(VENV) deploy ## A run in the queue of a real Kueue, which is built, installed and removed; no part of `make test`
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/kueue
@@ -166,4 +175,4 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp kueue \
-  guidellm test test-unit test-simulation test-cluster test-engines fuzz bench-loadgen bench-simulation soak lint fmt lock lock-peers
+  guidellm test test-unit test-simulation test-cluster test-engines .test-on-loopback fuzz bench-loadgen bench-simulation soak lint fmt lock lock-peers

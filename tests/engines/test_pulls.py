@@ -117,7 +117,7 @@ async def test_a_fault_of_the_registry_is_told(
     fault: str, reason: str, words: str, ollama: str, registry: Registry
 ) -> None:
     with pytest.raises(GaveUp, match=words) as caught:
-        await verified(ollama, registry.name(fault), stall=60 if fault == Fault.BROKEN else 3)
+        await verified(ollama, registry.name(fault), stall=3 if fault in (Fault.STALLED, Fault.SILENT) else 60)
     assert caught.value.reason == reason
     assert str(caught.value).startswith(f"Ollama cannot pull {registry.authority}/{fault}/tiny: ")
 
