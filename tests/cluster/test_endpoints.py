@@ -89,15 +89,16 @@ def test_references_that_lead_nowhere_are_told_apart(namespace: Namespace, clust
     pod, service = simulated_server(cluster.image, "served")
     service["spec"]["selector"] = {"app": "nobody"}
     namespace.apply(pod, service)
-    targets = [
-        {"name": "kserve", "endpoint": {"inferenceServiceRef": {"name": "llama"}}},
-        {"name": "missing", "endpoint": {"serviceRef": {"name": "no-such"}}},
-        {"name": "port", "endpoint": {"serviceRef": {"name": "server", "port": 9}}},
-        {"name": "nobody", "endpoint": {"serviceRef": {"name": "server"}}},
-    ]
-    namespace.apply(benchmark("run", *targets, levels=[1], timeouts={"startupSeconds": 5}))
-    status = namespace.wait_finished("run", within=180)
-    said = {target["name"]: target["message"] for target in status["targets"]}
+    endpoints = {
+        "kserve": {"inferenceServiceRef": {"name": "llama"}},
+        "missing": {"serviceRef": {"name": "no-such"}},
+        "port": {"serviceRef": {"name": "server", "port": 9}},
+        "nobody": {"serviceRef": {"name": "server"}},
+    }
+    for name, endpoint in endpoints.items():  # runs of their own, which wait at the same time
+        target = {"name": name, "endpoint": endpoint}
+        namespace.apply(benchmark(name, target, levels=[1], timeouts={"startupSeconds": 5}))
+    said = {name: namespace.wait_finished(name)["targets"][0]["message"] for name in endpoints}
     assert said["kserve"].startswith("EndpointNotFound: endpoint.inferenceServiceRef: the cluster knows no Inference")
     assert said["missing"].startswith("EndpointNotFound: endpoint.serviceRef: there is no Service no-such")
     assert said["port"].startswith("EndpointUnusable: endpoint.serviceRef: Service server has the TCP ports 8000")

@@ -28,7 +28,7 @@ def test_request_rates(namespace: Namespace) -> None:
 
 def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> None:
     run = yaml.safe_load((EXAMPLES / "sweep.yaml").read_text())
-    run["spec"]["workload"]["rampSeconds"] = 0
+    run["spec"]["workload"] |= {"rampSeconds": 0, "durationSeconds": 6}  # an answer takes 0.3 s
     status = namespace.measure(run, within=360)
     assert outcome(status) == SUCCESS
     levels = [point["load"]["concurrency"] for point in status["points"]]
