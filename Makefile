@@ -89,15 +89,15 @@ test-simulation: $(VENV) ## Whole runs on a virtual cluster and clock, with faul
 	@$(PYTEST) -q --numprocesses=auto tests/simulation
 
 # Images are built beside each other: Ollama's compiles while others wait for the network and the disk.
-test-cluster: $(VENV) deploy ## On a real cluster, with the built image
-	@$(MAKE) --jobs=2 ollama guidellm
+test-cluster: $(VENV) ## On a real cluster, with the built image
+	@$(MAKE) --jobs=3 deploy ollama guidellm
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/cluster
 
 # They want Ollama's program alone, and nothing in them is timed: they run beside the builds.
 ON_LOOPBACK := $(patsubst %,tests/engines/test_%.py,ollama pulls settings same_work prometheus)
 
-test-engines: $(VENV) deploy ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
-	@$(MAKE) --jobs=4 .test-on-loopback vllm guidellm llama-cpp
+test-engines: $(VENV) ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
+	@$(MAKE) --jobs=5 deploy .test-on-loopback vllm guidellm llama-cpp
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 $(ON_LOOPBACK:%=--ignore=%) tests/engines
 
 .test-on-loopback: ollama
