@@ -96,9 +96,11 @@ test-cluster: $(VENV) ## On a real cluster, with the built image
 # They want Ollama's program alone, and nothing in them is timed: they run beside the builds.
 ON_LOOPBACK := $(patsubst %,tests/engines/test_%.py,ollama pulls settings same_work prometheus)
 
+ENGINE_IMAGES := ollama vllm guidellm llama-cpp
+
 test-engines: $(VENV) ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
-	@$(MAKE) --jobs=5 deploy .test-on-loopback vllm guidellm llama-cpp
-	@$(PYTEST) -v $(TRIED_AGAIN) 1 $(ON_LOOPBACK:%=--ignore=%) tests/engines
+	@$(MAKE) --jobs=5 deploy $(ENGINE_IMAGES) .test-on-loopback
+	@BUILT="$(ENGINE_IMAGES)" $(PYTEST) -v $(TRIED_AGAIN) 1 $(ON_LOOPBACK:%=--ignore=%) tests/engines
 
 .test-on-loopback: ollama
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=2 $(ON_LOOPBACK)
