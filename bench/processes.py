@@ -19,8 +19,9 @@ from bench.loadgen.rows import ideal
 from bench.loadgen.targets import Check
 from devcluster.errors import DevclusterError
 from enginebench.results.point_report import Censored, PointReport
+from enginebench.workflow.verdicts import judge_point
 
-HEAD = "streams  processes  tokens/s   of the ideal  TTFT P99, ms (truth)  ITL P99, ms (truth)  CPU s/1k tokens  cores"
+HEAD = "streams  processes  tokens/s   of the ideal  TTFT P99, ms (truth)  ITL P99, ms (truth)  CPU s/1k tokens  cores  validity"
 DEARER = 1.2
 """So many times what a token costs one process it may cost each of several with as many streams."""
 LOST_PERCENT = 2.0
@@ -54,10 +55,12 @@ def number(value: float | Censored | None) -> float:
 def row(point: PointReport, processes: int, truth: reference.Truth) -> str:
     """One line of the table."""
     rate, seconds = cost(point)
+    verdict = judge_point(point)
     return (
         f"{point.concurrency:>7}  {processes:>9}  {rate:>8.0f}  {100 * rate / ideal(point.concurrency or 0):>11.1f} %"
         f"  {number(point.ttft.p99):>11.2f} ({truth.ttft.p99:.2f})  {number(point.itl.p99):>10.2f} ({truth.itl.p99:.2f})"
         f"  {seconds:>15.4f}  {seconds * rate / 1000:>5.2f}"
+        f"  {' '.join((verdict.validity, *verdict.reasons))}"
     )
 
 

@@ -64,10 +64,12 @@ def test_an_engine_that_is_preempted_goes_back_into_its_queue(queued: Namespace)
 
 def prior(namespace: Namespace) -> dict[str, Any]:
     """A pod that wants the GPU and goes before the runs."""
-    pod, _ = server(namespace.cluster.image, ["python3", "-c", "import time; time.sleep(600)"])
-    pod["metadata"] = {"name": "prior", "labels": {QUEUE: "gpu-queue", PRIORITY: "high"}}
-    pod["spec"]["containers"][0]["resources"] = {"limits": {GPU: "1"}, "requests": {"cpu": "10m", "memory": "16Mi"}}
-    return pod
+    sleeping, _ = server(namespace.cluster.image, ["python3", "-c", "import time; time.sleep(600)"])
+    sleeping["spec"]["containers"][0]["resources"] = {
+        "limits": {GPU: "1"},
+        "requests": {"cpu": "10m", "memory": "16Mi"},
+    }
+    return {**sleeping, "metadata": {"name": "prior", "labels": {QUEUE: "gpu-queue", PRIORITY: "high"}}}
 
 
 def test_a_queue_that_is_not_there_is_told_and_the_run_can_be_cancelled(queued: Namespace) -> None:
