@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from enginebench.api.loadplan import RequestPlan, SamplingPlan
 from enginebench.workflow.observed import Role
 from tests.unit.cluster.made import made, plan
 
@@ -28,6 +29,31 @@ def test_no_engine_ignores_the_end_where_kinds_are_compared() -> None:
         - {name: b-sim, simulated: {api: Ollama, model: m}}
         """
     assert not plan(text).request.ignore_eos
+
+
+def test_what_the_workload_says_stands_in_the_plan() -> None:
+    workload = {
+        "dataset": {
+            "synthetic": {"promptTokens": 1, "outputTokens": 1}, "seed": 3, "promptReuse": {"shared": {"prefixTokens": 9}}
+        },
+        "load": {"concurrency": {"levels": [2]}},
+        "durationSeconds": 7, "maxRequests": 50, "rampSeconds": 4, "warmup": {"maxSeconds": 6},
+        "request": {
+            "api": "Completions", "maxOutputTokens": 33, "lengthPolicy": "Matched", "extraBodyJSON": '{"min_p": 0.1}',
+            "sampling": {"temperature": "0.5", "topP": "0.9", "repetitionPenalty": "1.2", "seed": 8},
+        },
+    }  # fmt: skip
+    told = plan(json.dumps({"workload": workload}))
+    assert told.request == RequestPlan(
+        api="Completions",
+        max_output_tokens=33,
+        ignore_eos=False,
+        sampling=SamplingPlan(temperature=0.5, top_p=0.9, repetition_penalty=1.2, seed=8),
+        extra_body_json='{"min_p": 0.1}',
+    )
+    assert (told.seed, told.prompt_reuse, told.shared_prefix_tokens) == (3, "Shared", 9)
+    bounds = (told.duration_seconds, told.max_requests, told.ramp_seconds, told.warmup_max_seconds)
+    assert bounds == (7, 50, 4, 6)
 
 
 def test_plan_of_an_endpoint() -> None:

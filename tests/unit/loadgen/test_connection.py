@@ -1,12 +1,13 @@
 """What a connection makes of answers, one by one as they stand here; test_streams has every shape, cut everywhere."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enginebench.loadgen.routes import ROUTES
+from enginebench.loadgen.routes import ROUTES, Meaning
 from enginebench.results.record import RequestRecord
 from tests.unit.loadgen.cuts import cut
 from tests.unit.loadgen.wire import Wire, chunked, content, ending, event
@@ -52,6 +53,25 @@ def test_what_is_seen_without_decoding_is_what_decoding_shows(api: str, text: st
     assert decided == bool(text) == meaning.output
     assert not meaning.finish_reason
     assert not meaning.reasoning
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_only_what_ends_an_answer_is_decoded(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred events with text and the end: at once, and byte by byte."""
+    route, decoded = ROUTES[api], list[bytes]()
+
+    def decode(event: bytes) -> Meaning:
+        decoded.append(event)
+        return route.decode(event)
+
+    monkeypatch.setitem(ROUTES, api, replace(route, decode=decode))
+    end = ending(api, 100)
+    whole = chunked([*(event(api, content(api, f"word {number}")) for number in range(100)), *end])
+    for size in (len(whole), 1):
+        decoded.clear()
+        [record] = answered(api, *(whole[at : at + size] for at in range(0, len(whole), size))).heard.ended
+        assert (record.outcome, record.events, record.output_tokens) == ("succeeded", 100, 100)
+        assert len(decoded) == len([piece for piece in end if b"[DONE]" not in piece])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Load points against a real server of known timing, in the same process: the phases, the requests, the loads."""
 
 import asyncio
+import socket
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any
+from itertools import islice, pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,10 +13,14 @@ from enginebench.api.loadplan import PointPlan
 from enginebench.loadgen import closed_loop, point
 from enginebench.loadgen.address import parse
 from enginebench.loadgen.bodies import Bodies
+from enginebench.loadgen.connection import SocketAddress
+from enginebench.loadgen.crew import SharedLoad
 from enginebench.loadgen.dataset import read
-from enginebench.loadgen.point import burst, burst_users, measure
+from enginebench.loadgen.point import _drain_seconds, burst, burst_users, load_of, measure
 from enginebench.results.histogram import Histogram
 from enginebench.results.point_report import Censored, PointReport
+from enginebench.results.record import RequestRecord
+from enginebench.results.records import Records
 from enginebench.workflow.verdicts import judge_point
 from tests.support.engine import Behaviour, Engine, serving
 from tests.unit.loadgen.plans import plan
@@ -153,6 +159,17 @@ async def test_what_is_open_when_the_drain_ends_is_censored_not_forgotten(monkey
     assert Histogram.from_bytes(report.histograms["ttftCensored"]).samples == 4
 
 
+@pytest.mark.parametrize(
+    ("seconds", "want"),
+    [((), 30.0), ((1.0, 14.0, 60.0), 30.0), ((1.0, 20.0, 60.0), 40.0), ((20.0,) * 5000 + (60.0,) * 1000, 40.0)],
+)
+def test_a_drain_may_last_for_half_a_minute_or_two_median_latencies(seconds: tuple[float, ...], want: float) -> None:
+    ended = [RequestRecord(start=1, end=1 + round(1e9 * each), outcome="succeeded") for each in seconds]
+    failed = [RequestRecord(start=1, end=round(9e9), outcome="errored") for _ in range(len(seconds) + 1)]
+    load = SimpleNamespace(records=Records([*ended, *failed]))
+    assert _drain_seconds(cast("SharedLoad", load)) == pytest.approx(want)
+
+
 async def test_a_window_that_only_a_count_would_close_ends_when_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(point, "STALL_SECONDS", 0.5)
     monkeypatch.setattr(point, "MIN_DRAIN_SECONDS", 0.1)
@@ -257,6 +274,21 @@ async def test_a_rate_beyond_the_connections_is_not_delivered() -> None:
     unsent = delivery.scheduled - delivery.sent
     assert f"{unsent} of {delivery.scheduled} requests that were due were not sent" in verdict.message
     assert "Overloaded" in verdict.reasons
+
+
+def test_a_rate_has_the_same_moments_for_every_target_and_others_in_each_point_and_repeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(point, "OpenLoop", lambda schedule, *_, **__: schedule)
+
+    def moments(target: str = "a", seed: int = 0, index: int = 1, repeat: int = 0) -> list[float]:
+        what, of = plan(target=target, seed=seed), PointPlan(index=index, repeat=repeat, request_rate=5.0)
+        bodies = Bodies(what, parse(what.url), read(what.dataset, chat=True)[0])
+        schedule: Any = load_of(what, SocketAddress(socket.AF_INET, ("127.0.0.1", 1)), of, bodies)
+        return list(islice(schedule.moments(0), 5))
+
+    assert moments("a") == moments("b")
+    assert len({tuple(each) for each in (moments(), moments(seed=1), moments(index=2), moments(repeat=1))}) == 4
 
 
 async def test_users_have_no_schedule() -> None:

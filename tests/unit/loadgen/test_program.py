@@ -16,7 +16,16 @@ from typing import TypeVar
 import pytest
 
 from enginebench.api import loadplan
-from enginebench.api.loadplan import DatasetPlan, DownloadPlan, LoadPlan, Measured, PointPlan, StopPlan, SweepPlan
+from enginebench.api.loadplan import (
+    DatasetPlan,
+    DownloadPlan,
+    LoadPlan,
+    Measured,
+    PointPlan,
+    RequestPlan,
+    StopPlan,
+    SweepPlan,
+)
 from enginebench.results.frames import Decoder, Spoken, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, Progress
 from enginebench.results.point_report import PointReport
@@ -113,6 +122,21 @@ async def test_a_plan_from_its_data_set_to_its_end(tmp_path: Path) -> None:
     assert {"Waiting", "Verifying", "WarmingUp", "Loading", "Draining"} == set(stages)
     words = {p.message for p in pod.all(Progress) if p.stage == "Loading"}
     assert words == {"2 users, load point 1 of 2", "4 users, load point 2 of 2"}
+
+
+async def test_once_before_the_first_point_the_highest_load_comes_as_short_requests(tmp_path: Path) -> None:
+    engine = Engine(tokens=20, behave=lambda _: Behaviour(ttft=0.03, gap=0.001))
+    async with serving(engine):
+        rows, request = DatasetPlan(rows=prompts("a", "b", "c")), RequestPlan(max_output_tokens=20)
+        what = plan(engine.url, points=POINTS, dataset=rows, request=request)
+        async with running(what, tmp_path) as pod:
+            assert await pod.until(End) == End(points=2)
+            assert await pod.stop() == 0
+    asked = [body["max_tokens"] for body in engine.bodies]
+    burst = [number for number, tokens in enumerate(asked) if tokens == 16]
+    assert len(burst) >= 4
+    assert burst == list(range(burst[0], burst[0] + len(burst)))
+    assert burst[-1] < asked.index(20)
 
 
 async def test_a_sweep_goes_on_where_an_earlier_pod_left_it(tmp_path: Path) -> None:

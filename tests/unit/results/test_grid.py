@@ -56,6 +56,15 @@ def test_merged_shards_are_one_grid_that_saw_everything(shards: list[list[tuple[
     assert merged.samples == whole.samples
 
 
+def test_its_bytes_are_what_the_docs_say() -> None:
+    """docs/results.md: what lies in clusters is read by them, also by other programs."""
+    data = of([(100, 0), (100, 0), (2000, 70)]).to_bytes()
+    assert data[:4] == b"EBG\x01"
+    in_64, in_1024 = 32 + 16, 32 + 5 * 16
+    first, second = 1024 * (in_64 + (100 - 64) // 4), 1024 * (in_1024 + (2000 - 1024) // 64) + in_64 + (70 - 64) // 4
+    assert zlib.decompress(data[4:]) == varint.pack([3, first, 2, second - first, 1])
+
+
 def test_a_point_of_ten_thousand_requests_takes_few_bytes() -> None:
     grid = of(
         [(50_000_000 + (i * i * 7919) % 20_000_000, 10_000_000 + (i * 104_729) % 2_000_000) for i in range(10_000)]

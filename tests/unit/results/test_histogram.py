@@ -1,5 +1,7 @@
 """The histogram against the plain list of values that it stands for."""
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,16 @@ def test_bytes_and_back(values: list[int]) -> None:
     assert (back.minimum, back.maximum) == (histogram.minimum, histogram.maximum)
 
 
+def test_its_bytes_are_what_the_docs_say() -> None:
+    """docs/results.md: what lies in clusters is read by them, also by other programs."""
+    data = of([5, 1000, 1000, 3_000_000], [1, 1, 1, 2]).to_bytes()
+    assert data[:4] == b"EBH\x01"
+    in_512, in_2_to_the_21 = 256 + 128 + (1000 - 512) // 4, 256 + 13 * 128 + (3_000_000 - 2**21) // 2**14
+    assert zlib.decompress(data[4:]) == varint.pack(
+        [4, 5, 6_002_005, 6, 3_000_001, 5, 1, in_512 - 5, 2, in_2_to_the_21 - in_512, 2]
+    )
+
+
 def test_a_hundred_thousand_samples_take_few_bytes() -> None:
     histogram = of([10_000_000 + (i * i * 7919) % 3_000_000 for i in range(100_000)])
     assert len(histogram.to_bytes()) < 400
@@ -98,6 +110,10 @@ def test_what_is_no_histogram_is_refused(data: bytes) -> None:
 @given(st.lists(st.integers(0, 1 << 80)))
 def test_varints_come_back(numbers: list[int]) -> None:
     assert list(varint.unpack(varint.pack(numbers))) == numbers
+
+
+def test_varints_are_leb128() -> None:
+    assert varint.pack([0, 127, 128, 624_485]) == b"\x00\x7f\x80\x01\xe5\x8e\x26"
 
 
 def test_varints_refuse_what_they_cannot_say() -> None:

@@ -1,5 +1,6 @@
 """Seconds from records and ticks, coarser steps from seconds, and the budget of bytes."""
 
+import json
 import zlib
 
 import pytest
@@ -74,6 +75,15 @@ def test_the_step_doubles_until_it_fits_and_nothing_is_lost(events: list[int], b
     read = series.decode(data)
     assert sum(read.events) == sum(events)
     assert read.step_seconds == 1 or len(series.encode(series.coarsen(span, read.step_seconds // 2))) > budget
+
+
+def test_its_columns_are_what_the_docs_say() -> None:
+    """docs/results.md: what lies in clusters is read by them, also by other programs."""
+    document = json.loads(zlib.decompress(series.encode(series.coarsen([Second(in_flight=2, events=5)], 1, 1.5))))
+    assert document == {
+        "format": 1, "stepSeconds": 1, "tokensPerEvent": 1.5, "inFlight": [2], "started": [0], "finished": [0],
+        "errored": [0], "events": [5], "ttftP50": [None], "itlP50": [None],
+    }  # fmt: skip
 
 
 def test_an_empty_window_has_an_empty_series() -> None:

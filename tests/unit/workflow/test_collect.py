@@ -4,9 +4,10 @@ import pytest
 
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, PointStatus, TargetStatus
 from enginebench.results.point_report import Evidence
-from enginebench.workflow.rules.collect import _context_length, _message, supersede
+from enginebench.workflow.observed import StoredPoint
+from enginebench.workflow.rules.collect import _context_length, _message, collect, supersede
 from enginebench.workflow.verdicts import Verdict, judge_point
-from tests.unit.workflow.build import observed, report, row, spec
+from tests.unit.workflow.build import observed, received, report, row, spec
 
 EVICTED = (Attempt(number=1, reason="EngineEvicted"), Attempt(number=2))
 SUSPENDED = (Attempt(number=1, reason="Suspended"), Attempt(number=2))
@@ -68,3 +69,9 @@ def test_whose_context_cuts_prompts_off(engine: dict[str, object], want: int | N
     told = TargetStatus(name="a", engine=EngineStatus(effective={"contextLength": 512}))
     seen = observed(spec=spec(targets=[{"name": "a", **engine}]), status=BenchmarkRunStatus(targets=[told]))
     assert _context_length(seen, "a") == want
+
+
+def test_a_throughput_is_told_from_so_many_users() -> None:
+    points = (received(0, concurrency=512), received(1, concurrency=512, throughput=True))
+    rows, _ = collect(observed(stored=tuple(StoredPoint("a-sim", 1, point) for point in points)))
+    assert [row.load.document() for row in rows] == [{"concurrency": 512}, {"concurrency": 512, "throughput": True}]
