@@ -1,4 +1,5 @@
-"""Loads other than users, on a simulated engine: a request rate that it can and one that it cannot take, and a sweep."""
+"""Loads other than users, on a simulated engine: a request rate that it can and one that it cannot take, all that it
+takes, and a sweep."""
 
 from itertools import pairwise
 
@@ -24,6 +25,20 @@ def test_request_rates(namespace: Namespace) -> None:
     assert "Overloaded" in flooded["reasons"], flooded
     assert flooded["ttftMilliseconds"]["p50"] > 10 * calm["ttftMilliseconds"]["p50"]
     assert "at 80 requests/s" in status["summary"]["text"]
+
+
+def test_as_much_as_an_engine_takes(namespace: Namespace) -> None:
+    """About 40 requests a second: 4 slots of 0.1 s each."""
+    load = {"throughput": {"maxConcurrency": 16}}
+    engine = simulated(
+        slots=4, prefillMicrosecondsPerToken=100, decodeStepMicroseconds=6000, decodeStepMicrosecondsPerSequence=0
+    )
+    status = namespace.measure(benchmark("all", engine, seconds=5, workload={"load": load}))
+    assert outcome(status) == SUCCESS
+    [point] = status["points"]
+    assert point["load"] == {"concurrency": 16, "throughput": True}
+    assert 25 < point["requestsPerSecond"] < 45
+    assert point["ttftMilliseconds"]["p50"] > 2 * 1000 * 16 * 0.006, "three wait for each slot"
 
 
 def test_a_sweep_closes_in_on_the_slots_of_an_engine(namespace: Namespace) -> None:
