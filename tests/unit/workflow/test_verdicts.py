@@ -202,10 +202,10 @@ def test_which_percentiles_rest_on_too_few(finished: int, want: str) -> None:
 @pytest.mark.parametrize(
     ("version", "ttft", "want"),
     [
-        ("0.2.1", 499.0, ("GeneratorOverhead",)),
-        ("0.2.1", 500.0, ()),
-        ("0.8.1", 149.0, ("GeneratorOverhead",)),
-        ("0.8.1", 150.0, ()),
+        ("0.2.1", 599.0, ("GeneratorOverhead",)),
+        ("0.2.1", 600.0, ()),
+        ("0.8.1", 199.0, ("GeneratorOverhead",)),
+        ("0.8.1", 200.0, ()),
         ("", 1.0, ()),
     ],
 )
