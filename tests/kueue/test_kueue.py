@@ -6,13 +6,14 @@ from enginebench.workflow.kueue import JOB_UID, MANAGED, QUEUE
 from tests.kueue.conftest import GPU, Install
 from tests.support.cluster import SUCCESS, Namespace, eventually, outcome
 from tests.support.endpoints import server
-from tests.support.runs import benchmark
+from tests.support.runs import benchmark, simulated
 
 PRIORITY = "kueue.x-k8s.io/priority-class"
 
 
 def run(name: str, queue: str = "gpu-queue", *, seconds: int = 1, **changes: Any) -> dict[str, Any]:
-    made = benchmark(name, levels=[1], seconds=seconds, **changes)
+    engine = simulated(pod={"gpu": {"count": 1}})
+    made = benchmark(name, engine, levels=[1], seconds=seconds, **changes)
     made["metadata"]["labels"] = {QUEUE: queue, PRIORITY: "low"}
     return made
 
