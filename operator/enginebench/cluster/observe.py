@@ -100,6 +100,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         engine_facts=await _facts(api, namespace, known, pods, heard),
         nodes=await _nodes(api, memory, pods, now),
         references=await _references(api, namespace, known, children),
+        taken=await _taken(api, namespace, known, pods),
         queue_labels={key: text for key, text in (metadata.get("labels") or {}).items() if key in COPIED},
         name_conflicts=tuple(sorted(known.conflicts)),
         created_errors=dict(known.refusals),
@@ -187,6 +188,18 @@ async def _with_errors(api: KubeApi, namespace: str, pod: PodView, known: RunMem
             return pod
         known.errors[pod.uid] = errors_in(log)
     return replace(pod, errors=known.errors[pod.uid])
+
+
+async def _taken(api: KubeApi, namespace: str, known: RunMemory, pods: Iterable[PodView]) -> Mapping[str, str]:
+    """Why the engine of an open attempt is gone, as its Events tell: an engine that ends at once is evicted and gone
+    between two passes, and its conditions with it."""
+    there = {pod.uid for pod in pods}
+    newest = [t.attempts[-1] for t in (known.status.targets if known.status else None) or () if t.attempts]
+    found = {}
+    for uid in [a.pod_uid for a in newest if a.end_time is None and a.pod_uid and a.pod_uid not in there]:
+        events = await api.list("Event", namespace, fields=f"involvedObject.uid={uid}")
+        found[uid] = next(filter(None, map(views.eviction, events)), "")
+    return found
 
 
 async def _queued(api: KubeApi, namespace: str, pod_uid: str) -> str:

@@ -23,6 +23,8 @@ class Look:
 NOTHING = Look()
 MOST_WORDS = 400
 """Of a Workload's message: it may tell of every flavor."""
+EVICTIONS = ("Stopped", "Preempted", "TaintManagerEviction", "Evicted")
+"""Reasons of the Events that Kueue, the scheduler, the taint manager and the kubelet write on a pod that they take away."""
 JOBS = (Role.LOAD, Role.FETCH)
 """Roles of Jobs and of their pods."""
 INITIALIZING = "PodInitializing"
@@ -156,6 +158,11 @@ def trouble(event: Obj) -> Trouble | None:
     if first_at is None or last_at is None:
         return None
     return Trouble(event.get("reason") or "", event.get("message") or "", first_at, last_at)
+
+
+def eviction(event: Obj) -> str:
+    """Why a pod was taken away, by an Event of its; empty where it tells of something else."""
+    return (event.get("message") or "") if event.get("reason") in EVICTIONS else ""
 
 
 def node(obj: Obj) -> NodeView:

@@ -292,6 +292,8 @@ class Observed:
     """The nodes of the engine pods, where nodes may be read."""
     references: Mapping[str, Reference] = field(default_factory=dict)
     """By target, of those that wait for what they refer to."""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    """By UID of an engine's pod that is gone while its attempt is open: who took it away and why, empty if not known."""
     queue_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels of the run that ask for a queue; its engines' pods get them."""
     name_conflicts: tuple[str, ...] = ()

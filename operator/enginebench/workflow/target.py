@@ -41,6 +41,8 @@ class TargetView:
     """The load pod has its plan: what an endpoint refers to is no longer waited for."""
     reference: Reference | None = None
     """What an endpoint refers to; None: by URL, not looked at yet, or no longer needed."""
+    taken: str = ""
+    """Who took the newest attempt's engine away, and why, where its pod is gone; empty: not known."""
     refused: str = ""
     """What the API server last said when it refused to create a child of the newest attempt."""
 
@@ -170,5 +172,6 @@ def view(
         load_pods=alike.load_pods,
         told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),
         reference=seen.references.get(spec.name),
+        taken=seen.taken.get(attempt.pod_uid or "", "") if attempt is not None else "",
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),
     )

@@ -135,6 +135,34 @@ async def test_events_are_read_only_for_pods_that_are_stuck() -> None:
     assert [(t.reason, t.message) for t in stuck.troubles] == [("FailedMount", "not found")]
 
 
+async def test_why_an_engine_is_gone_is_told_by_its_events() -> None:
+    """Of an open attempt only, and of nothing else that happened to the pod."""
+    gone = run()
+    attempt = {"number": 1, "startTime": CREATED, "podUID": "uid-of-e"}
+    gone["status"] = {"targets": [{"name": "a", "attempts": [attempt]}]}
+    why = {
+        "Scheduled": "Successfully assigned",
+        "Stopped": "Preempted to accommodate a workload",
+        "Killing": "Stopping",
+    }
+    events = [
+        {
+            "kind": "Event",
+            "metadata": {"name": reason.lower()},
+            "involvedObject": {"uid": "uid-of-e"},
+            "type": "Normal",
+            "reason": reason,
+            "message": message,
+        }
+        for reason, message in why.items()
+    ]
+    assert (await look(FakeApi(gone, *events))).taken == {"uid-of-e": why["Stopped"]}
+    assert (await look(FakeApi(gone))).taken == {"uid-of-e": ""}
+    assert (await look(FakeApi(gone, RUNNING_ENGINE, *events))).taken == {}
+    attempt["endTime"] = CREATED
+    assert (await look(FakeApi(gone, *events))).taken == {}
+
+
 async def test_job_without_a_pod_tells_why() -> None:
     job = pod(Role.LOAD, "j")
     job["kind"] = "Job"

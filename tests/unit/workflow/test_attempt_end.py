@@ -53,6 +53,7 @@ def evicted(message: str) -> PodView:
         ({"heard": WRONG, "engine": engine(**terminated(137))}, 15, "OutOfMemory"),
         # the engine is taken away
         ({"engine": None}, 20, "EngineDeleted"),
+        ({"engine": None, "taken": "Preempted to accommodate a workload"}, 20, "EngineEvicted"),
         ({"engine": engine(deleting=at(15))}, 20, "EngineDeleted"),
         ({"engine": engine(disrupted="EvictionByEvictionAPI")}, 20, "EngineEvicted"),
         ({"engine": engine(disrupted="DeletionByTaintManager", **terminated(137))}, 20, "EngineEvicted"),

@@ -56,6 +56,8 @@ def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
     if pod is None:
         if target.attempt.pod_uid is None:
             return None
+        if target.taken:
+            return Problem("EngineEvicted", f"The engine's pod was taken away: {target.taken.rstrip('.')}.")
         return Problem("EngineDeleted", "The engine's pod is gone, and it was not the operator that deleted it.")
     if pod.disrupted:
         return Problem("EngineEvicted", f"Engine pod {pod.name} {_taken(pod)}.")
