@@ -14,7 +14,7 @@ DOCKERFILES = [ROOT / "Dockerfile", *sorted((ROOT / "images").glob("*/Dockerfile
 
 def default(dockerfile: Path) -> str:
     """The image that a build without a base of its own stands on."""
-    found = re.search(r"^ARG BASE=(\S+)$", dockerfile.read_text(), re.MULTILINE)
+    found = re.search(r"^(?:ARG BASE=|FROM )(\S+)$", dockerfile.read_text(), re.MULTILINE)
     assert found is not None, dockerfile
     return found[1]
 
