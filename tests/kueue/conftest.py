@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from enginebench.workflow.kueue import MANAGED
 from images.kueue.manifests import DEPLOYMENT, NAMESPACE, WEBHOOKS, manifests
 from tests.cluster.conftest import cluster, make, namespace
 from tests.support.cluster import Cluster, KubectlError, Namespace, eventually
@@ -42,6 +43,9 @@ def install(cluster: Cluster) -> Iterator[Install]:
         cluster.kubectl("delete", kind, *names, "--ignore-not-found")
     for kind in ("workloads", "localqueues", "clusterqueues", "resourceflavors"):  # its finalizers go while it is there
         cluster.kubectl("delete", f"{kind}.kueue.x-k8s.io", "--all", "--all-namespaces", "--timeout=60s")
+    for pod in cluster.get("pods", "--all-namespaces", f"--selector={MANAGED}")["items"]:  # a failed test's
+        where = (f"--namespace={pod['metadata']['namespace']}", "pod", pod["metadata"]["name"])
+        cluster.kubectl("patch", *where, "--type=merge", '--patch={"metadata": {"finalizers": null}}')
     cluster.kubectl("delete", "--ignore-not-found", "--filename=-", "--timeout=120s", stdin=_list(there), timeout=150)
 
 
