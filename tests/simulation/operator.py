@@ -26,7 +26,7 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 PROGRESS_DELAY = 5.0
 PATIENCE, POLL, PAUSE, LONGEST_PAUSE, REREADS = 60.0, 5.0, 1.0, 15.0, 2
 """As `controller` and `cluster.follow` have them; those modules import the clients, which cost a second."""
-WATCHED = frozenset({RUN, "Pod", "Job"})
+WATCHED = frozenset({RUN, "Pod", "Job", "Service"})
 
 T = TypeVar("T")
 Medium = Callable[[bytes], list[bytes]]
@@ -100,12 +100,16 @@ class Operator:
         at = max(self.timeline.now + after, self._last.get(key, -SECOND_PASS) + SECOND_PASS)
         self.due[key] = min(at, self.due.get(key, at))
 
-    def _watch(self, _: Change, item: Item) -> None:
+    def _watch(self, change: Change, item: Item) -> None:
         if not self.alive or self.deaf or item.kind not in WATCHED:
             return
         name = item.name if item.kind == RUN else item.labels.get(labels.RUN)
-        if name is not None:
-            self.wake((item.namespace, name), 0.01)
+        if name is None:
+            return
+        key = (item.namespace, name)
+        written = item.kind == RUN and change == "modified"  # perhaps by ourselves
+        if not written or not self.memory.has_read(key, item.uid, item.obj["metadata"]["generation"]):
+            self.wake(key, 0.01)
 
     def next_due(self) -> float:
         """When the next pass is due."""

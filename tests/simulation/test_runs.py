@@ -2,10 +2,14 @@
 
 import os
 from dataclasses import replace
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
 
+from enginebench.workflow.decide import decide
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.plan import Plan
 from tests.simulation.faults import FAULTS
 from tests.simulation.faults.base import Fault
 from tests.simulation.scenario import calm, draw
@@ -38,6 +42,24 @@ def hold(result: Result) -> None:
 def test_whatever_goes_wrong(first: int) -> None:
     for seed in range(first, min(first + CHUNK, FIRST + RUNS)):
         hold(play(draw(seed)))
+
+
+def test_until_the_time_that_an_idle_plan_tells_nothing_would_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes rely on it: what has not changed is not decided again before."""
+    looked = 0
+
+    def checked(seen: Observed, at: datetime) -> Plan:
+        nonlocal looked
+        plan = decide(seen, at)
+        if plan.idle and plan.stands_until is not None:
+            looked += 1
+            assert decide(seen, max(at, plan.stands_until - timedelta(microseconds=1))).idle
+        return plan
+
+    monkeypatch.setattr("enginebench.cluster.reconcile.decide", checked)
+    for seed in range(CALM_RUNS):
+        hold(play(draw(seed)))
+    assert looked > CALM_RUNS
 
 
 def test_where_nothing_goes_wrong_every_point_is_measured() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
+import msgspec
+
 from enginebench.results.frames import Decoder, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, ModelReport, Progress
 from enginebench.results.point_report import PointReport
@@ -88,9 +90,7 @@ class Feed:
         news = News.EVENT
         match spoken.message:
             case Progress() as progress:
-                old = heard.progress
-                if old is not None and (old.stage, old.point) == (progress.stage, progress.point):
-                    news = News.PROGRESS
+                news = _news(heard.progress, progress)
                 heard = replace(heard, progress=progress)
                 if progress.at > self._newest:
                     self._newest = progress.at
@@ -128,6 +128,13 @@ class Feed:
         text = line.decode(errors="replace") if isinstance(line, bytes) else line
         if text := text.strip()[:LONGEST_LINE]:
             self._lines.append(text)
+
+
+def _news(old: Progress | None, progress: Progress) -> News:
+    """What the same words are worth again: nothing, they only show that the pod lives."""
+    if old is None or (old.stage, old.point) != (progress.stage, progress.point):
+        return News.EVENT
+    return News.NONE if msgspec.structs.replace(progress, at=old.at) == old else News.PROGRESS
 
 
 class Feeds:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster.views import Look
-from enginebench.workflow.observed import Fact, NodeView
+from enginebench.workflow.observed import Fact, NodeView, Observed
+from enginebench.workflow.plan import Plan
 
 Place = tuple[str, int, str]
 """(target, attempt, role letter) of a child."""
@@ -23,6 +24,8 @@ class RunMemory:
     asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By target: the settings that the spec asks of its engine."""
     status: BenchmarkRunStatus | None = None
+    settled: tuple[Observed, Plan] | None = None
+    """What was observed last, and what followed from it, if that was nothing."""
     looks: dict[str, tuple[str | None, Look]] = field(default_factory=dict)
     """By UID of an object: its resourceVersion, and what it looked like then."""
     conflicts: set[str] = field(default_factory=set)
@@ -60,6 +63,11 @@ class Memory:
         if run_uid not in self.runs:
             self.runs[run_uid] = RunMemory()
         return self.runs[run_uid]
+
+    def has_read(self, key: tuple[str, str], run_uid: str, generation: int) -> bool:
+        """A pass has read this spec of the run that bears the name: what else changes in it, passes have written."""
+        known = self.runs.get(run_uid)
+        return known is not None and self.uids.get(key) == run_uid and known.generation == generation
 
     def forget_run(self, run_uid: str) -> None:
         """The run is gone, or has come to its end."""

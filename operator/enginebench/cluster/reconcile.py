@@ -8,11 +8,12 @@ from enginebench.api import conditions
 from enginebench.cluster.api import KubeApi, Unavailable
 from enginebench.cluster.execute import NotKeptError, StatusRefusedError, execute
 from enginebench.cluster.feeds import Feeds, LoadPod
-from enginebench.cluster.memory import Memory
+from enginebench.cluster.memory import Memory, RunMemory
 from enginebench.cluster.observe import Key, load_pod, observe
 from enginebench.engines.base import Platform
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, PodView
+from enginebench.workflow.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,11 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
     seen = sight.observed
     if seen.deleting is not None:
         return Pass(ended=True)
+    known = memory.of_run(seen.uid)
+    if (wake := _still_idle(known, seen, now)) is not None:
+        return Pass(wake_after=wake, follow=_to_follow(seen))
     plan = decide(seen, now)
+    known.settled = (seen, plan) if plan.idle else None
     try:
         outcome = await execute(api, sight, plan, memory, platform, now)
     except (NotKeptError, StatusRefusedError) as error:
@@ -55,6 +60,14 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
     finished = conditions.is_true(seen.status.conditions, conditions.FINISHED)
     _forget(seen, feeds, memory, finished)
     return Pass(wake_after=plan.wake_after, follow=() if finished else _to_follow(seen), ended=finished)
+
+
+def _still_idle(known: RunMemory, seen: Observed, now: datetime) -> timedelta | None:
+    """When to look again, where nothing has changed and nothing was to be done before; None: it must be decided."""
+    before, plan = known.settled or (None, Plan())
+    if plan.stands_until is None or plan.wake_after is None or now >= plan.stands_until or before != seen:
+        return None
+    return min(plan.wake_after, plan.stands_until - now)
 
 
 def _remember(feeds: Feeds, memory: Memory, key: Key, uid: str) -> None:

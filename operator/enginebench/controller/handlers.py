@@ -26,11 +26,15 @@ def registry(operator: Operator, login: Callable[[], Awaitable[kopf.ConnectionIn
         return await login()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers, id="run")
-    async def _run(namespace: str | None, name: str | None, **_: Any) -> None:
-        operator.wake(namespace or "", name or "")
+    async def _run(namespace: str | None, name: str | None, type: str | None, meta: kopf.Meta, **_: Any) -> None:  # noqa: A002 - kopf's name
+        if type == "MODIFIED":
+            operator.modified(namespace or "", name or "", uid=meta["uid"], generation=meta["generation"])
+        else:
+            operator.wake(namespace or "", name or "")
 
     @kopf.on.event("batch", "v1", "jobs", labels={RUN_UID: kopf.PRESENT}, registry=handlers, id="job")
     @kopf.on.event("", "v1", "pods", labels={RUN_UID: kopf.PRESENT}, registry=handlers, id="pod")
+    @kopf.on.event("", "v1", "services", labels={RUN_UID: kopf.PRESENT}, registry=handlers, id="service")
     async def _child(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         operator.wake(namespace or "", labels.get(RUN, ""))
 
@@ -57,6 +61,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.scanning.disabled = True
     chosen.watching.label_selectors["", "v1", "pods"] = RUN_UID
+    chosen.watching.label_selectors["", "v1", "services"] = RUN_UID
     chosen.watching.label_selectors["batch", "v1", "jobs"] = RUN_UID
     for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event, and for every probe
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -37,6 +37,11 @@ class Operator:
         """Something happened to this run or to a child of it."""
         self._queue.add((namespace, run))
 
+    def modified(self, namespace: str, run: str, *, uid: str, generation: int) -> None:
+        """The run was written to: worth a pass, unless it was but its status."""
+        if not self._memory.has_read((namespace, run), uid, generation):
+            self.wake(namespace, run)
+
     def longest_pass(self) -> float:
         """Seconds that the longest running pass has taken so far. Raises HungError where it will not end."""
         seconds = self._queue.longest_running()

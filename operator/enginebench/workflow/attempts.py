@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 
 from enginebench.api.loadplan import StopPlan
@@ -16,6 +15,7 @@ from enginebench.api.v1alpha1 import (
     Target,
 )
 from enginebench.workflow import readback
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import KIND_OF, Observed
 from enginebench.workflow.problem import (
@@ -123,16 +123,16 @@ def told(
     return rows, [d.with_rows(rows) for d in drafts]
 
 
-def ended(seen: Observed, d: Draft, stop: Problem | None, now: datetime) -> Draft:
+def ended(seen: Observed, d: Draft, stop: Problem | None, now: Moment) -> Draft:
     """The open attempt is ended if it has come to its end, or if the run stops."""
     newest = d.newest
     if newest is None or not d.open or (problem := _why_end(seen, d.view, now, stop)) is None:
         return d
-    update = {"end_time": now, "reason": problem.reason, "message": problem.message or None}
+    update = {"end_time": now.at, "reason": problem.reason, "message": problem.message or None}
     return replace(d, attempts=(*d.attempts[:-1], newest.model_copy(update=update)))
 
 
-def _why_end(seen: Observed, target: TargetView, now: datetime, stop: Problem | None) -> Problem | None:
+def _why_end(seen: Observed, target: TargetView, now: Moment, stop: Problem | None) -> Problem | None:
     assert seen.spec is not None
     assert target.attempt is not None  # only open attempts are asked about
     problem = end_of_attempt(target, now)
@@ -153,7 +153,7 @@ def start_next(
     ready: bool,
     drafts: Sequence[Draft],
     stop: Problem | None,
-    now: datetime,
+    now: Moment,
 ) -> list[Draft]:
     """The target whose turn it is gets an attempt, once the GPU is free and nothing forbids it."""
     drafts = list(drafts)
@@ -164,7 +164,7 @@ def start_next(
         place, repeat = turn
         d = drafts[place]
         number = d.newest.number + 1 if d.newest is not None else 1
-        attempts = (*d.attempts, Attempt(number=number, start_time=now, repeat=repeat))[-ATTEMPTS_KEPT:]
+        attempts = (*d.attempts, Attempt(number=number, start_time=now.at, repeat=repeat))[-ATTEMPTS_KEPT:]
         drafts[place] = replace(d, attempts=attempts)
     return drafts
 
@@ -187,13 +187,13 @@ def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
     return None
 
 
-def _creation_refused(seen: Observed, target: TargetView, now: datetime) -> Problem | None:
+def _creation_refused(seen: Observed, target: TargetView, now: Moment) -> Problem | None:
     attempt = target.attempt
     if attempt is None or attempt.start_time is None:
         return None
-    if now - max(attempt.start_time, target.active_since or attempt.start_time) < REFUSAL_GRACE:
-        return None
+    since = max(attempt.start_time, target.active_since or attempt.start_time)
     for role, kind in KIND_OF.items():
-        if said := seen.created_errors.get((target.name, attempt.number, role.value)):
+        said = seen.created_errors.get((target.name, attempt.number, role.value))
+        if said and now.reached(since + REFUSAL_GRACE):
             return Problem("CreationRefused", f"The API server refuses to create the {kind} of {target.name}: {said}")
     return None

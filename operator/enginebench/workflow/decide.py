@@ -5,6 +5,7 @@ any two calls of the API changes nothing in the outcome.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from enginebench.api import conditions as c
@@ -15,39 +16,40 @@ from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
 from enginebench.workflow.events import happenings
 from enginebench.workflow.fetches import fetches, fetches_left
-from enginebench.workflow.observed import Observed, Role
+from enginebench.workflow.moment import Moment
+from enginebench.workflow.observed import KIND_OF, SILENCE, Child, Heard, Observed, PodView, Role
 from enginebench.workflow.outcome import outcome_of_run
-from enginebench.workflow.plan import Plan
+from enginebench.workflow.plan import Delete, Plan
 from enginebench.workflow.problem import CANCELLED, COMPLETED, DEADLINE_EXCEEDED, Problem
-from enginebench.workflow.rules import children
 from enginebench.workflow.rules.actions import actions
 from enginebench.workflow.rules.after_the_end import after_the_end
-from enginebench.workflow.rules.clock import tick, used
+from enginebench.workflow.rules.clock import tick, used_up
 from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
 from enginebench.workflow.status import Facts, compose
 from enginebench.workflow.target import terms
 from enginebench.workflow.target_status import target_status
 
-LOOK_AGAIN = timedelta(seconds=10)
-"""A pass at least this often while a run is active: time-outs need no event."""
-LOOK_RARELY = timedelta(seconds=60)
-"""A suspended run waits for its user; this is for a word of his that was lost."""
 LOOK_SOON = timedelta(seconds=2)
-"""While something is being cleared or about to settle."""
+"""After deletes: of ConfigMaps nobody tells when they are gone."""
+LOOK_AGAIN = timedelta(seconds=10)
+"""After anything else that was done, and where each pass looks for what nobody tells."""
+LOOK_RARELY = timedelta(seconds=60)
+"""For an event that was lost."""
 HOLDS = (Role.ENGINE, Role.FETCH)
 """While a pod of these waits for admission the run's clock stands still."""
 
 
-def decide(seen: Observed, now: datetime) -> Plan:
-    """What follows from `seen` at `now`: results to keep, the status, actions, Events, when to look again."""
+def decide(seen: Observed, at: datetime) -> Plan:
+    """What follows from `seen` at that time: results to keep, the status, actions, Events, when to look again."""
     if seen.deleting is not None:
         return Plan()
     if c.is_true(seen.status.conditions, c.FINISHED):
-        return after_the_end(seen, now)
+        return after_the_end(seen, at)
     if seen.spec is None:
-        return _refused(seen, now)
+        return _refused(seen, at)
 
+    now = Moment(at)
     rows, keep = collect(seen)
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
     alike = terms(seen.spec)
@@ -63,7 +65,7 @@ def decide(seen: Observed, now: datetime) -> Plan:
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)
-    targets = [target_status(seen, d, stop, now) for d in drafts]
+    targets = [target_status(seen, d, stop, at) for d in drafts]
     facts = Facts(
         targets=targets,
         rows=rows,
@@ -75,29 +77,34 @@ def decide(seen: Observed, now: datetime) -> Plan:
         doing=_doing(targets, _current(seen.spec, drafts), dataset, stop),
         waiting=_waiting(drafts),
     )
-    status = compose(seen, facts, now)
-    return Plan(
+    status = compose(seen, facts, at)
+    plan = Plan(
         keep=keep,
         status=None if status == seen.status else status,
         actions=tuple(actions(seen, dataset, drafts, stop, now)),
-        wake_after=None if outcome is not None and not seen.children else _wake(seen, drafts, now),
         events=happenings(seen.status, status),
     )
+    if outcome is not None:  # no event tells of what is to be done next
+        after = after_the_end(replace(seen, status=status), at)
+        return replace(plan, wake_after=LOOK_SOON if after.actions else after.wake_after)
+    look = _look(seen, plan, drafts)
+    until = at + LOOK_RARELY if now.next is None else now.next
+    return replace(plan, wake_after=min(look, until - at), stands_until=until)
 
 
-def _refused(seen: Observed, now: datetime) -> Plan:
+def _refused(seen: Observed, at: datetime) -> Plan:
     """The object fits no model: an older or laxer CRD let it in. Nothing was or will be created."""
     problem = Problem(
         "InvalidSpec",
         f"The spec is not valid: {seen.spec_error} Delete the run, correct it, and apply it again.",
     )
     facts = Facts(targets=(), rows=seen.status.points or (), points_total=0, active=ActiveTime(), outcome=problem)
-    status = compose(seen, facts, now)
+    status = compose(seen, facts, at)
     return Plan(status=status, events=happenings(seen.status, status))
 
 
 def _why_stop(
-    seen: Observed, spec: BenchmarkRunSpec, dataset: DatasetState, active: ActiveTime, now: datetime
+    seen: Observed, spec: BenchmarkRunSpec, dataset: DatasetState, active: ActiveTime, now: Moment
 ) -> Problem | None:
     """What ends the whole run before its targets have ended."""
     if not seen.status.targets and (wrong := invalid_reasons(spec)):  # what it judges cannot be edited later
@@ -108,7 +115,7 @@ def _why_stop(
         return dataset.problem
     if dataset.prepare and (taken := conflict(seen, RUN, ATTEMPT)) is not None:
         return taken
-    if used(active, now) >= timedelta(seconds=spec.active_deadline_seconds):
+    if used_up(active, timedelta(seconds=spec.active_deadline_seconds), now):
         return Problem(
             DEADLINE_EXCEEDED,
             f"The run was active for spec.activeDeadlineSeconds ({spec.active_deadline_seconds} s); "
@@ -157,11 +164,30 @@ def _waiting(drafts: Sequence[Draft]) -> bool:
     return False
 
 
-def _wake(seen: Observed, drafts: Sequence[Draft], now: datetime) -> timedelta:
-    going = (child.deleting for child in seen.children if child.role is not Role.DATA)
-    if any(since is not None and now - since < children.OVERDUE for since in going):
+def _look(seen: Observed, plan: Plan, drafts: Sequence[Draft]) -> timedelta:
+    """When the next pass is due at the latest. What is watched (the run, its pods, Jobs and Services, what they say)
+    wakes by itself: this is for the rest."""
+    if any(isinstance(action, Delete) for action in plan.actions) or any(_unwatched(child) for child in seen.children):
         return LOOK_SOON
-    if any(d.open or d.fetching for d in drafts):
-        about_to_end = any(d.open and (d.view.heard.failure is not None or d.view.heard.ended) for d in drafts)
-        return LOOK_SOON if about_to_end else LOOK_AGAIN  # an engine with nothing more to do holds its GPU
-    return LOOK_RARELY if seen.spec is not None and seen.spec.suspend and not children.busy(seen, now) else LOOK_SOON
+    return LOOK_AGAIN if plan.status is not None or plan.actions or _asks(seen, drafts) else LOOK_RARELY
+
+
+def _unwatched(child: Child) -> bool:
+    """It is going, and nothing will tell when it is gone."""
+    return child.deleting is not None and KIND_OF[child.role] == "ConfigMap"
+
+
+def _asks(seen: Observed, drafts: Sequence[Draft]) -> bool:
+    """Each pass looks for what nobody tells: Events of what does not get going, whether a queue admits a pod, whether
+    a node still answers, whether a log is read again, how far the object is that an endpoint refers to."""
+    there = {(pod.role, pod.target, pod.attempt) for pod in seen.pods}
+    return (
+        any(_needs_care(pod, seen.heard.get(pod.uid, SILENCE)) for pod in seen.pods)
+        or any(KIND_OF[c.role] == "Job" and (c.role, c.target, c.attempt) not in there for c in seen.children)
+        or any(d.open and d.view.waits_for_reference for d in drafts)
+    )
+
+
+def _needs_care(pod: PodView, heard: Heard) -> bool:
+    unheard = pod.speaks and heard.since is None and not heard.ended and not heard.exhausted
+    return pod.deleting is not None or unheard or (pod.started_at is None and not pod.over)

@@ -6,12 +6,13 @@ between two engines would give the GPU away for as long as it takes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from enginebench.api.fetching import claim_of, source_of
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, ModelFetch
 from enginebench.workflow.attempts import Draft, conflict
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import FETCHING, KIND_OF, SILENCE, Child, Heard, Observed, PodView, Role
 from enginebench.workflow.phases import Phase, before_it_runs
 from enginebench.workflow.problem import (
@@ -50,7 +51,7 @@ def fetches(
     stop: Problem | None,
     timeouts: ResolvedTimeouts,
     active: ActiveTime,
-    now: datetime,
+    now: Moment,
 ) -> list[Draft]:
     """The open fetch ends if it has come to its end; the next one begins when nothing of ours holds a volume."""
     drafts = [replace(d, fetch=_ended(seen, d, stop, timeouts, active, now)) if d.fetching else d for d in drafts]
@@ -62,7 +63,7 @@ def fetches(
     old = drafts[place].fetch
     begun = ModelFetch(
         number=old.number + 1 if old is not None else 1,
-        start_time=now,
+        start_time=now.at,
         disruptions=old.disruptions if old is not None and old.reason in DISRUPTIONS else None,
     )
     drafts[place] = replace(drafts[place], fetch=begun)
@@ -121,7 +122,7 @@ def _ended(
     stop: Problem | None,
     timeouts: ResolvedTimeouts,
     active: ActiveTime,
-    now: datetime,
+    now: Moment,
 ) -> ModelFetch:
     fetch = draft.fetch
     assert fetch is not None  # only open ones are asked about
@@ -131,7 +132,7 @@ def _ended(
         problem = Problem(SUSPENDED, "suspended by spec.suspend")
     if problem is None:
         return fetch
-    update: dict[str, object] = {"end_time": now, "reason": problem.reason, "message": problem.message or None}
+    update: dict[str, object] = {"end_time": now.at, "reason": problem.reason, "message": problem.message or None}
     if view.heard.model is not None:
         model = view.heard.model
         update |= {"seconds": round(model.seconds, 1), "bytes": model.bytes, "digest": model.digest or None}
@@ -144,7 +145,7 @@ def _ended(
     return fetch.model_copy(update=update)
 
 
-def _why_end(view: _View, now: datetime, timeouts: ResolvedTimeouts, active: ActiveTime) -> Problem | None:
+def _why_end(view: _View, now: Moment, timeouts: ResolvedTimeouts, active: ActiveTime) -> Problem | None:
     pod, heard = view.pod, view.heard
     if heard.model is not None:
         return Problem(COMPLETED, heard.model.message)
@@ -180,35 +181,35 @@ def _died(pod: PodView, heard: Heard) -> Problem:
     )
 
 
-def _hangs(pod: PodView, heard: Heard, timeouts: ResolvedTimeouts, now: datetime) -> Problem | None:
+def _hangs(pod: PodView, heard: Heard, timeouts: ResolvedTimeouts, now: Moment) -> Problem | None:
     """The pod itself gives up in time, if it still can."""
     listening = heard.deaf_since or heard.since
     if pod.started_at is None or listening is None:
         return None
     look = f"Look at its log and its node ({pod.node}), and run again."
     limit = timeouts.model_download_seconds
-    if now - max(pod.started_at, heard.since or pod.started_at) >= timedelta(seconds=limit) + SILENCE_LIMIT:
+    if now.reached(max(pod.started_at, heard.since or pod.started_at) + timedelta(seconds=limit) + SILENCE_LIMIT):
         return Problem(
             "ModelPullTimeout",
             f"Fetch pod {pod.name} has not brought the model within {limit} s "
             f"(spec.timeouts.modelDownloadSeconds), nor given up. {look}",
         )
-    if now - max(heard.heard_at or listening, listening) >= SILENCE_LIMIT:
+    if now.reached(max(heard.heard_at or listening, listening) + SILENCE_LIMIT):
         silent = f"Fetch pod {pod.name} has said nothing for {int(SILENCE_LIMIT.total_seconds())} s. {look}"
         return Problem("ModelFetchFailed", silent)
     return None
 
 
-def _why_not_created(seen: Observed, target: str, view: _View, now: datetime) -> Problem | None:
+def _why_not_created(seen: Observed, target: str, view: _View, now: Moment) -> Problem | None:
     """Its Job or its plan is refused, or the Job's pod is, or their names are taken."""
     fetch, job = view.fetch, view.job
     if (taken := conflict(seen, target, fetch.number)) is not None:
         return taken
     if view.pod is not None:
         return None
-    if (said := _refused(seen, target, fetch.number)) and now - (fetch.start_time or now) >= REFUSAL_GRACE:
+    if (said := _refused(seen, target, fetch.number)) and now.reached((fetch.start_time or now.at) + REFUSAL_GRACE):
         return Problem("CreationRefused", f"The API server refuses to create what fetches the model: {said}")
-    if job is None or now - job.created < POD_GRACE:
+    if job is None or not now.reached(job.created + POD_GRACE):
         return None
     return Problem(
         "LoadPodNotCreated",

@@ -1,9 +1,10 @@
 """How the run ends: when every target has ended or something stopped it, and nothing is left on the cluster."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from enginebench.workflow.attempts import Draft
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, DEADLINE_EXCEEDED, Problem
 from enginebench.workflow.rules import children
@@ -14,7 +15,7 @@ CLEARING_LIMIT = timedelta(seconds=120)
 """Children that will not go (a node that does not answer) hold the end of the run no longer than this."""
 
 
-def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None, now: datetime) -> Problem | None:
+def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None, now: Moment) -> Problem | None:
     """The run's end: every target has one, or something stopped it, and what it held is free again."""
     ends = [d.end for d in drafts]
     all_ended = all(end is not None for end in ends)
@@ -43,14 +44,14 @@ def outcome_of_run(seen: Observed, drafts: Sequence[Draft], stop: Problem | None
     return Problem("TargetsFailed", f"{len(failed)} of {len(drafts)} targets failed. {told}")
 
 
-def _cleared(seen: Observed, drafts: Sequence[Draft], now: datetime) -> bool:
+def _cleared(seen: Observed, drafts: Sequence[Draft], now: Moment) -> bool:
     """Nothing is left on the cluster but the results; what will not go is waited for only so long."""
     if not any(child.role is not Role.DATA for child in seen.children) and not children.busy(seen, now):
         return True
     ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
     ends += [d.fetch.end_time for d in drafts if d.fetch is not None and d.fetch.end_time is not None]
-    since = max(ends, default=seen.status.start_time or now)
-    return now - since >= CLEARING_LIMIT and not any(d.open for d in drafts)
+    since = max(ends, default=seen.status.start_time or now.at)
+    return not any(d.open for d in drafts) and now.reached(since + CLEARING_LIMIT)
 
 
 def _many(count: int, noun: str) -> str:

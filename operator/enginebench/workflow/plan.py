@@ -1,7 +1,7 @@
 """What `decide` answers: results to keep, the status to write, actions to take, in that order."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from enginebench.api.loadplan import Measured
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
@@ -74,4 +74,11 @@ class Plan:
     actions: tuple[Action, ...] = ()
     wake_after: timedelta | None = None
     """Look again after this time even if nothing happens; None: only when something happens."""
+    stands_until: datetime | None = None
+    """From the same observation the same follows before this time; None: nobody has looked into that."""
     events: tuple[Happening, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is to be done."""
+        return self.status is None and not self.keep and not self.actions

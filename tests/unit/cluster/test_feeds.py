@@ -37,6 +37,13 @@ def test_only_a_new_stage_or_point_is_an_event() -> None:
     assert feed.hear("Traceback", NOW) is News.NONE
 
 
+def test_the_same_words_again_are_no_news_but_show_that_the_pod_lives() -> None:
+    feed, later = Feed(POD), NOW + timedelta(seconds=1)
+    ((first,), (again,)) = lines(progress("Loading", 0, "a", at=5.0), progress("Loading", 0, "a", at=6.0))
+    assert (feed.hear(first, NOW), feed.hear(again, later)) == (News.EVENT, News.NONE)
+    assert (feed.heard.heard_at, feed.heard.moved_at) == (later, later)
+
+
 def test_a_heart_that_beats_is_not_progress() -> None:
     feed = Feed(POD)
     said = [progress("Loading", 0, at=1000.0), progress("Loading", 0, at=1001.0), progress("Loading", 0, at=1001.0)]

@@ -9,6 +9,9 @@ from enginebench.cluster.feeds import Feeds
 from enginebench.cluster.memory import Memory
 from enginebench.cluster.reconcile import LATER, Pass, reconcile
 from enginebench.engines.base import Platform
+from enginebench.workflow.decide import decide
+from enginebench.workflow.observed import Observed
+from enginebench.workflow.plan import Plan
 from tests.unit.cluster.fake import CREATED, RUN_UID, FakeApi, run
 from tests.unit.cluster.said import ENGINE, end, lines, point
 from tests.unit.cluster.test_observe import LOAD, LOAD_POD, RUNNING_ENGINE
@@ -38,6 +41,30 @@ async def test_first_passes_create_the_engine_and_its_load() -> None:
     writes = case.api.writes()
     assert writes.index("status BenchmarkRun r") < writes.index("create Pod r-a-sim-e1")
     assert case.api.objects["BenchmarkRun", "r"]["status"]["targets"][0]["attempts"][0]["number"] == 1
+
+
+async def test_what_has_not_changed_is_decided_again_only_when_its_time_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case, decided = Case(FakeApi(run())), list[datetime]()
+
+    def counted(seen: Observed, at: datetime) -> Plan:
+        decided.append(at)
+        return decide(seen, at)
+
+    monkeypatch.setattr("enginebench.cluster.reconcile.decide", counted)
+    for _ in range(4):
+        done = await case.look()
+    before, wake = len(decided), done.wake_after
+    assert wake is not None
+    assert (await case.look()).wake_after == wake
+    assert len(decided) == before
+    case.now += timedelta(seconds=200)  # no pod has come for the load Job
+    await case.look()
+    assert len(decided) == before + 1
+    case.api.put(RUNNING_ENGINE)
+    await case.look()
+    assert len(decided) == before + 2
 
 
 async def test_load_pods_that_speak_are_followed_until_they_are_done() -> None:

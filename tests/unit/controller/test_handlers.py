@@ -28,9 +28,13 @@ class Wakes:
 
     def __init__(self) -> None:
         self.woken: list[tuple[str, str]] = []
+        self.edited: list[tuple[str, str, str, int]] = []
 
     def wake(self, namespace: str, run: str) -> None:
         self.woken.append((namespace, run))
+
+    def modified(self, namespace: str, run: str, *, uid: str, generation: int) -> None:
+        self.edited.append((namespace, run, uid, generation))
 
 
 def handlers(wakes: Any) -> kopf.OperatorRegistry:
@@ -54,17 +58,23 @@ async def test_runs_and_their_children_wake_the_run() -> None:
     wakes = Wakes()
     made = handlers(wakes)
     by_id: dict[str, Any] = {str(handler.id): handler.fn for handler in made._watching.get_all_handlers()}
-    assert set(by_id) == {"run", "pod", "job"}
+    assert set(by_id) == {"run", "pod", "job", "service"}
     marks = {"enginebench.dev/run": "r", "enginebench.dev/run-uid": "u"}
+    event: dict[str, Any] = {"namespace": "ns", "name": "r", "labels": marks, "meta": {"uid": "u", "generation": 2}}
     for call in by_id.values():
-        await call(namespace="ns", name="r", labels=marks)
-    assert wakes.woken == [("ns", "r")] * 3
+        for change in (None, "ADDED", "DELETED"):
+            await call(type=change, **event)
+    assert (wakes.woken, wakes.edited) == ([("ns", "r")] * 12, [])
+    for call in by_id.values():
+        await call(type="MODIFIED", **event)
+    assert (len(wakes.woken), wakes.edited) == (15, [("ns", "r", "u", 2)])
 
 
 @pytest.mark.parametrize(
     ("resource", "selector"),
     [
         (Resource("", "v1", "pods"), ["enginebench.dev/run-uid"]),
+        (Resource("", "v1", "services"), ["enginebench.dev/run-uid"]),
         (Resource("batch", "v1", "jobs"), ["enginebench.dev/run-uid"]),
         (Resource("enginebench.dev", "v1alpha1", "benchmarkruns"), []),
     ],

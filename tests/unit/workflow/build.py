@@ -9,6 +9,7 @@ from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStat
 from enginebench.results.messages import EngineReport, Progress, encode
 from enginebench.results.point_report import Evidence, Figure, PointReport, RequestCounts
 from enginebench.workflow.decide import decide
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, Heard, Observed, PodView, ReceivedPoint, Role, Terminated
 from enginebench.workflow.plan import Create, Delete, Plan
@@ -20,6 +21,11 @@ RUN, UID = "run", "run-uid"
 
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
+
+
+def moment(seconds: float) -> Moment:
+    """The time of a pass."""
+    return Moment(at(seconds))
 
 
 def spec(**changes: Any) -> BenchmarkRunSpec:

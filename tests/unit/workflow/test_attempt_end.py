@@ -9,7 +9,7 @@ from enginebench.results.messages import Failure, Progress
 from enginebench.results.point_report import RequestCounts
 from enginebench.workflow.observed import Heard, PodView, Role, Trouble, Waiting
 from enginebench.workflow.rules.attempt_end import end_of_attempt
-from tests.unit.workflow.build import at, child, engine, heard, load, received, row, target, terminated
+from tests.unit.workflow.build import at, child, engine, heard, load, moment, received, row, target, terminated
 
 MEASURED = (row(0), row(1))
 BOTH = heard(received(0), received(1, ended=12), ended=True)
@@ -120,7 +120,7 @@ def evicted(message: str) -> PodView:
     ],
 )
 def test_end_of_attempt(changes: dict[str, Any], now: float, want: str | None) -> None:
-    problem = end_of_attempt(target(**changes), at(now))
+    problem = end_of_attempt(target(**changes), moment(now))
     assert (problem.reason if problem else None) == want
 
 
@@ -173,21 +173,21 @@ def test_end_of_an_attempt_with_two_load_pods(changes: dict[str, Any], now: floa
     changes = {"load_pods": 2, "followers": (SECOND,), **changes}
     if "heard" not in changes:
         changes["heard"] = heard(now=now)
-    problem = end_of_attempt(target(**changes), at(now))
+    problem = end_of_attempt(target(**changes), moment(now))
     assert (problem.reason if problem else None) == want
 
 
 def test_a_download_has_a_time_of_its_own_where_the_load_pod_pulls() -> None:
     ollama = target(heard=DOWNLOADING).spec.model_validate({"name": "o", "ollama": {"model": "m"}})
-    assert end_of_attempt(target(spec=ollama, heard=DOWNLOADING), at(1802)) is None
-    problem = end_of_attempt(target(spec=ollama, heard=DOWNLOADING), at(1802 + 7200))
+    assert end_of_attempt(target(spec=ollama, heard=DOWNLOADING), moment(1802)) is None
+    problem = end_of_attempt(target(spec=ollama, heard=DOWNLOADING), moment(1802 + 7200))
     assert problem is not None
     assert "1 of 9 GiB" in problem.message
 
 
 def test_an_endpoint_is_never_missed() -> None:
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
-    assert end_of_attempt(target(spec=endpoint, engine=None), at(20)) is None
+    assert end_of_attempt(target(spec=endpoint, engine=None), moment(20)) is None
 
 
 SECURED = {
@@ -227,8 +227,8 @@ def not_mounted(volume: str, why: str) -> dict[str, Any]:
 def test_what_an_endpoint_refers_to_is_named(pod: dict[str, Any], reason: str, words: str) -> None:
     secured = target().spec.model_validate(SECURED)
     waiting = target(spec=secured, engine=None, heard=Heard(), load=load(**pod))
-    assert end_of_attempt(waiting, at(20)) is None
-    problem = end_of_attempt(waiting, at(60))
+    assert end_of_attempt(waiting, moment(20)) is None
+    problem = end_of_attempt(waiting, moment(60))
     assert problem is not None
     assert problem.reason == reason
     assert words in problem.message
@@ -238,8 +238,8 @@ def test_what_an_endpoint_refers_to_is_named(pod: dict[str, Any], reason: str, w
 def test_a_load_pod_that_never_verifies_an_endpoint_is_given_up() -> None:
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
     waiting = target(spec=endpoint, engine=None, heard=UNHEARD)
-    assert end_of_attempt(waiting, at(1800 + 61)) is None
-    problem = end_of_attempt(waiting, at(1800 + 62))
+    assert end_of_attempt(waiting, moment(1800 + 61)) is None
+    problem = end_of_attempt(waiting, moment(1800 + 62))
     assert problem is not None
     assert problem.reason == "StartupTimeout"
 
@@ -260,7 +260,7 @@ def test_an_engine_is_not_waited_for_while_the_load_pod_still_reads_its_data_set
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
     for changes, last in (({}, late), ({"spec": endpoint, "engine": None}, late + 60)):
         view = target(heard=heard_so_far, timeouts=waits, **changes)
-        assert end_of_attempt(view, at(last - 1)) is None
-        problem = end_of_attempt(view, at(last))
+        assert end_of_attempt(view, moment(last - 1)) is None
+        problem = end_of_attempt(view, moment(last))
         assert problem is not None
         assert problem.reason == "StartupTimeout"

@@ -8,7 +8,7 @@ import pytest
 from enginebench.workflow.kueue import QUEUE, queue_ignored
 from enginebench.workflow.observed import Heard, Observed, PodView, Role
 from enginebench.workflow.rules.attempt_end import end_of_attempt
-from tests.unit.workflow.build import at, child, created, engine, load, observed, spec, step, target
+from tests.unit.workflow.build import at, child, created, engine, load, moment, observed, spec, step, target
 
 GATES = ("kueue.x-k8s.io/admission",)
 LABELS = {QUEUE: "gpu-queue"}
@@ -76,7 +76,7 @@ def test_a_refusal_gets_its_grace_from_the_admission_on() -> None:
     ],
 )
 def test_a_queue_that_nobody_keeps_is_told(pod: dict[str, Any], want: str | None) -> None:
-    problem = queue_ignored(target(engine=engine(**pod)), at(5))
+    problem = queue_ignored(target(engine=engine(**pod)), moment(5))
     assert (problem.reason if problem else None) == want
 
 
@@ -108,7 +108,7 @@ def test_the_clock_stands_still_for_a_gated_load_pod_that_no_engine_waits_for(al
     ],
 )
 def test_an_eviction_is_no_failure(taken: dict[str, Any], want: str) -> None:
-    problem = end_of_attempt(target(engine=engine(**taken, queue="q", managed=True, deleting=at(5))), at(6))
+    problem = end_of_attempt(target(engine=engine(**taken, queue="q", managed=True, deleting=at(5))), moment(6))
     assert problem is not None
     assert problem.reason == "EngineEvicted"
     assert want in problem.message
@@ -118,8 +118,8 @@ def test_an_eviction_is_no_failure(taken: dict[str, Any], want: str) -> None:
 def test_a_job_that_is_suspended_is_queued_and_not_broken() -> None:
     """A namespace whose default queue takes every Job. While an engine runs it is waited for as for a node."""
     held = {"load": None, "load_job": child(Role.LOAD, suspended=True), "heard": Heard()}
-    assert end_of_attempt(target(**held), at(3601)) is None
-    problem = end_of_attempt(target(**held), at(3602))
+    assert end_of_attempt(target(**held), moment(3601)) is None
+    problem = end_of_attempt(target(**held), moment(3602))
     assert problem is not None
     assert problem.reason == "Unschedulable"
     assert "which somebody has suspended, was not admitted within 3600 s" in problem.message

@@ -7,7 +7,7 @@ import pytest
 from enginebench.api.resolve import timeouts
 from enginebench.workflow.observed import PodView, Trouble, Waiting
 from enginebench.workflow.rules.pod_start import stuck
-from tests.unit.workflow.build import at, engine, spec
+from tests.unit.workflow.build import at, engine, moment, spec
 
 LIMITS = timeouts(spec(timeouts={"schedulingSeconds": 130, "imagePullSeconds": 200}))
 PENDING: dict[str, Any] = {"phase": "Pending", "started_at": None, "image_id": ""}
@@ -59,7 +59,7 @@ BUSY = mount("Multi-Attach error for volume")
     ],
 )
 def test_stuck(pod: dict[str, Any], now: float, want_reason: str | None, want_words: str) -> None:
-    problem = stuck(engine(**pod), at(now), LIMITS)
+    problem = stuck(engine(**pod), moment(now), LIMITS)
     assert (problem.reason if problem else None) == want_reason
     assert want_words in (problem.message if problem else "")
 
@@ -68,17 +68,17 @@ def test_a_flapping_registry_gets_its_grace_from_the_first_complaint() -> None:
     def complained(until: float) -> PodView:
         return engine(**PENDING, waiting=PULL, troubles=(Trouble("BackOff", "x", at(100), at(until)),))
 
-    assert stuck(complained(159), at(159), LIMITS) is None
-    assert stuck(complained(160), at(160), LIMITS) is not None
+    assert stuck(complained(159), moment(159), LIMITS) is None
+    assert stuck(complained(160), moment(160), LIMITS) is not None
 
 
 def test_a_long_pull_after_a_flap_is_not_a_failed_one() -> None:
     """The kubelet says ImagePullBackOff until the pull has ended, but complains no more."""
     pod = engine(**PENDING, waiting=PULL, troubles=(Trouble("Failed", "x", at(100), at(110)),))
-    assert stuck(pod, at(190), LIMITS) is None
+    assert stuck(pod, moment(190), LIMITS) is None
 
 
 def test_the_time_that_a_pod_was_gated_does_not_count() -> None:
     pod = engine(**UNSCHEDULED)
-    assert stuck(pod, at(629), LIMITS, active_since=at(500)) is None
-    assert stuck(pod, at(630), LIMITS, active_since=at(500)) is not None
+    assert stuck(pod, moment(629), LIMITS, active_since=at(500)) is None
+    assert stuck(pod, moment(630), LIMITS, active_since=at(500)) is not None

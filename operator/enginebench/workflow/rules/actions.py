@@ -11,6 +11,7 @@ from enginebench.api.resolve import stop_when, sweep, topology
 from enginebench.api.v1alpha1 import Attempt
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.kueue import QUEUE
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import FETCHING, Observed, Role
 from enginebench.workflow.plan import Action, Create
 from enginebench.workflow.problem import Problem
@@ -20,7 +21,7 @@ from enginebench.workflow.skipped import as_measured, measured
 
 
 def actions(
-    seen: Observed, dataset: DatasetState, drafts: Sequence[Draft], stop: Problem | None, now: datetime
+    seen: Observed, dataset: DatasetState, drafts: Sequence[Draft], stop: Problem | None, now: Moment
 ) -> Iterator[Action]:
     """Children of ended attempts and fetches go, those of the open one come."""
     yield from _fetching(seen, drafts)
@@ -39,7 +40,7 @@ def actions(
         (ch.target, ch.attempt) for ch in seen.children if ch.role not in (Role.DATA, *FETCHING)
     ):
         if (target, number) not in open_:
-            yield from children.leftovers(seen, target, number, ended_at.get((target, number), now), now)
+            yield from children.leftovers(seen, target, number, ended_at.get((target, number), now.at), now)
     if preparing and not (seen.spec and seen.spec.suspend):
         yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
     for draft in drafts:

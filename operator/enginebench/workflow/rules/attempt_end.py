@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enginebench.api.resolve import DRAIN_MEDIANS, DRAIN_SECONDS
 from enginebench.results.stop import ERRORS
 from enginebench.workflow.kueue import queue_ignored
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.names import CA_VOLUME
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import COMPLETED, POD_GRACE, Problem
@@ -23,10 +24,10 @@ DEAF_LIMIT = timedelta(seconds=300)
 SILENCE_LIMIT = timedelta(seconds=60)
 """A load pod speaks about once a second; beyond this and the point's grace it hangs."""
 
-Rule = Callable[[TargetView, datetime], Problem | None]
+Rule = Callable[[TargetView, Moment], Problem | None]
 
 
-def end_of_attempt(target: TargetView, now: datetime) -> Problem | None:
+def end_of_attempt(target: TargetView, now: Moment) -> Problem | None:
     """Why the open attempt ends now, or None while it goes on."""
     for rule in RULES:
         if (problem := rule(target, now)) is not None:
@@ -34,7 +35,7 @@ def end_of_attempt(target: TargetView, now: datetime) -> Problem | None:
     return None
 
 
-def engine_exited(target: TargetView, now: datetime) -> Problem | None:
+def engine_exited(target: TargetView, now: Moment) -> Problem | None:
     """A bare pod that is over though nobody asked: a crash, unless all points were in before."""
     pod = target.engine
     if pod is None or not pod.over or pod.deleting is not None or pod.disrupted or not _caught_up(target, now):
@@ -48,7 +49,7 @@ def engine_exited(target: TargetView, now: datetime) -> Problem | None:
     return engine_died(pod)
 
 
-def engine_taken_away(target: TargetView, _: datetime) -> Problem | None:
+def engine_taken_away(target: TargetView, _: Moment) -> Problem | None:
     """Evicted, preempted, its node lost, or deleted by somebody: not the engine's fault."""
     if not target.has_engine or target.attempt is None:
         return None
@@ -70,7 +71,7 @@ def _taken(pod: PodView) -> str:
     return f"was taken {f'from node {pod.node}' if pod.node else 'away'}: {pod.disrupted.rstrip('.')}"
 
 
-def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
+def load_gave_up(target: TargetView, now: Moment) -> Problem | None:
     """The load pod said why it cannot go on. If the engine died of it, its pod tells more in a moment."""
     failure, pod = target.heard.failure, target.load
     if failure is None or (target.has_engine and _settling(target, now)):
@@ -82,7 +83,7 @@ def load_gave_up(target: TargetView, now: datetime) -> Problem | None:
     return Problem("LoadPodDied", f"Load pod {pod.name} was told to stop, and not by the operator: {failure.message}")
 
 
-def all_measured(target: TargetView, now: datetime) -> Problem | None:
+def all_measured(target: TargetView, now: Moment) -> Problem | None:
     """Every planned point is in or skipped: the end, unless the last ones only show that the engine has died."""
     if target.missing or not (target.heard.ended or _nothing_more_to_hear(target)):
         return None
@@ -95,7 +96,7 @@ def all_measured(target: TargetView, now: datetime) -> Problem | None:
     return Problem(COMPLETED, "")
 
 
-def points_missing(target: TargetView, _: datetime) -> Problem | None:
+def points_missing(target: TargetView, _: Moment) -> Problem | None:
     """The load pod has done what it was told, and yet a point is missing."""
     if not target.missing or not _all_heard(target):
         return None
@@ -108,7 +109,7 @@ def points_missing(target: TargetView, _: datetime) -> Problem | None:
     return Problem("ResultsMissing", f"The load pod ended its work without the load points {indices}. Run again.")
 
 
-def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
+def engine_stuck(target: TargetView, now: Moment) -> Problem | None:
     """No node, no image, no volume, no Secret; or it runs, and does not answer in time."""
     pod = target.engine
     if pod is None:
@@ -126,7 +127,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
         limit += target.timeouts.model_download_seconds
     if stage == "Verifying":  # the load pod gives up first
         limit += target.timeouts.verification_seconds + int(SILENCE_LIMIT.total_seconds())
-    if now - max(pod.started_at, data_read_at) < timedelta(seconds=limit):
+    if not now.reached(max(pod.started_at, data_read_at) + timedelta(seconds=limit)):
         return None
     said = f" The load pod says: {target.heard.progress.message}." if target.heard.progress else ""
     return Problem(
@@ -136,7 +137,7 @@ def engine_stuck(target: TargetView, now: datetime) -> Problem | None:
     )
 
 
-def load_taken_away(target: TargetView, now: datetime) -> Problem | None:
+def load_taken_away(target: TargetView, now: Moment) -> Problem | None:
     """A load pod was evicted or deleted by somebody; of several the Job deletes the others when one has died."""
     pod, job = target.load, target.load_job
     for one in target.all_load_pods:
@@ -154,7 +155,7 @@ def load_taken_away(target: TargetView, now: datetime) -> Problem | None:
     return None
 
 
-def load_died(target: TargetView, _: datetime) -> Problem | None:
+def load_died(target: TargetView, _: Moment) -> Problem | None:
     """Its container ended before its work did. First everything that it wrote is read."""
     pod = target.load
     if pod is None or not pod.over or target.heard.ended or not target.heard.exhausted or not target.missing:
@@ -169,17 +170,17 @@ def _died(follower: PodView, target: TargetView) -> bool:
     return follower.phase == "Failed" or (follower.over and early)
 
 
-def _follower_died(target: TargetView, dead: PodView, now: datetime) -> Problem | None:
+def _follower_died(target: TargetView, dead: PodView, now: Moment) -> Problem | None:
     """The leader of a pod that was led says that it is lost: it gets a moment for that."""
     failure = target.heard.failure
     if not target.missing or (failure is not None and failure.reason != "Interrupted"):
         return None  # that is told by other rules
-    if not _caught_up(target, now) or (dead.terminated is not None and now - dead.terminated.at < SETTLE):
+    if not _caught_up(target, now) or (dead.terminated is not None and not now.reached(dead.terminated.at + SETTLE)):
         return None
     return load_pod_died(dead, ())
 
 
-def load_stuck(target: TargetView, now: datetime) -> Problem | None:
+def load_stuck(target: TargetView, now: Moment) -> Problem | None:
     """One cannot be created or cannot start, or the one that speaks has fallen silent."""
     pod = target.load
     if (problem := _not_created(target, now)) is not None or pod is None:
@@ -193,11 +194,11 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     if heard.ended or not _caught_up(target, now):
         return None
     if not target.has_engine and not target.verified and target.data_read_at is not None:
-        return _endpoint_not_verified(target, pod, now - target.data_read_at)
+        return _endpoint_not_verified(target, pod, target.data_read_at, now)
     if heard.engine is None or heard.heard_at is None:
         return None
     limit = SILENCE_LIMIT + timedelta(seconds=target.timeouts.point_grace_seconds)
-    if now - heard.heard_at < limit:
+    if not now.reached(heard.heard_at + limit):
         return _point_overdue(target, pod, now)
     if not target.missing:
         return Problem(COMPLETED, "")  # only its last word was lost on the way
@@ -208,12 +209,12 @@ def load_stuck(target: TargetView, now: datetime) -> Problem | None:
     )
 
 
-def _not_created(target: TargetView, now: datetime) -> Problem | None:
+def _not_created(target: TargetView, now: Moment) -> Problem | None:
     """The Job cannot create all of its pods."""
     job, there = target.load_job, len(target.all_load_pods)
     if job is not None and job.suspended:
         return _held_back(target, f"Job {job.name}, which somebody has suspended,", now)
-    if job is None or now - job.created < POD_GRACE or (target.load is not None and target.verified):
+    if job is None or (target.load is not None and target.verified) or not now.reached(job.created + POD_GRACE):
         return None
     if there >= target.load_pods:
         return None
@@ -236,10 +237,10 @@ def _ca_not_found(target: TargetView, problem: Problem) -> Problem | None:
     )
 
 
-def _held_back(target: TargetView, what: str, now: datetime) -> Problem | None:
+def _held_back(target: TargetView, what: str, now: Moment) -> Problem | None:
     """An engine that runs holds its GPU: it waits for its load pod no longer than for a node."""
     engine, limit = target.engine, target.timeouts.scheduling_seconds
-    if engine is None or engine.started_at is None or now - engine.started_at < timedelta(seconds=limit):
+    if engine is None or engine.started_at is None or not now.reached(engine.started_at + timedelta(seconds=limit)):
         return None
     return Problem(
         "Unschedulable",
@@ -248,7 +249,7 @@ def _held_back(target: TargetView, what: str, now: datetime) -> Problem | None:
     )
 
 
-def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem | None:
+def _point_overdue(target: TargetView, pod: PodView, now: Moment) -> Problem | None:
     """It speaks, but no point comes, though every part of a point is bounded."""
     since, longest = target.heard.milestone_at, target.longest_point
     if since is None or not target.missing:
@@ -256,7 +257,7 @@ def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem |
     if longest is None:
         return _gets_no_further(target, pod, since, now)
     limit = SILENCE_LIMIT + timedelta(seconds=longest + target.timeouts.point_grace_seconds)
-    if now - since < limit:
+    if not now.reached(since + limit):
         return None
     return Problem(
         "PointTimeout",
@@ -265,13 +266,13 @@ def _point_overdue(target: TargetView, pod: PodView, now: datetime) -> Problem |
     )
 
 
-def _gets_no_further(target: TargetView, pod: PodView, since: datetime, now: datetime) -> Problem | None:
+def _gets_no_further(target: TargetView, pod: PodView, since: datetime, now: Moment) -> Problem | None:
     """Where its requests alone bound a point: its heart beats, but what measures says nothing new."""
     moved = max(target.heard.moved_at or since, since)
     longest = timedelta(seconds=max(target.longest_step, DRAIN_SECONDS) + target.timeouts.point_grace_seconds)
     if _stage(target) == "Draining":
         longest += DRAIN_MEDIANS * (moved - since)  # no request takes longer than its point has
-    if now - moved < (limit := SILENCE_LIMIT + longest):
+    if not now.reached(moved + (limit := SILENCE_LIMIT + longest)):
         return None
     return Problem(
         "PointTimeout",
@@ -280,12 +281,12 @@ def _gets_no_further(target: TargetView, pod: PodView, since: datetime, now: dat
     )
 
 
-def _endpoint_not_verified(target: TargetView, pod: PodView, took: timedelta) -> Problem | None:
+def _endpoint_not_verified(target: TargetView, pod: PodView, since: datetime, now: Moment) -> Problem | None:
     """The load pod itself gives up after startupSeconds, if it still can."""
     limit = target.timeouts.startup_seconds
     if _stage(target) == "Verifying":
         limit += target.timeouts.verification_seconds
-    if took < timedelta(seconds=limit + target.timeouts.calibration_seconds) + SILENCE_LIMIT:
+    if not now.reached(since + timedelta(seconds=limit + target.timeouts.calibration_seconds) + SILENCE_LIMIT):
         return None
     return Problem(
         "StartupTimeout",
@@ -309,14 +310,14 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _caught_up(target: TargetView, now: datetime) -> bool:
+def _caught_up(target: TargetView, now: Moment) -> bool:
     """What the load pod has said by now is heard; before that nothing follows from what was not heard."""
     load, heard = target.load, target.heard
     if load is None or load.started_at is None or heard.ended or heard.exhausted:
         return True
     if heard.deaf_since is not None:
-        return now - heard.deaf_since >= DEAF_LIMIT
-    return heard.since is not None and now - heard.since >= CAUGHT_UP
+        return now.reached(heard.deaf_since + DEAF_LIMIT)
+    return heard.since is not None and now.reached(heard.since + CAUGHT_UP)
 
 
 def _stage(target: TargetView) -> str:
@@ -337,6 +338,6 @@ def _last_point_ended(target: TargetView) -> float:
     return max((p.report.ended_at for p in target.heard.points), default=0.0)
 
 
-def _settling(target: TargetView, now: datetime) -> bool:
+def _settling(target: TargetView, now: Moment) -> bool:
     at = target.heard.milestone_at or target.heard.heard_at
-    return at is not None and now - at < SETTLE
+    return at is not None and not now.reached(at + SETTLE)

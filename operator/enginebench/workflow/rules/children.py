@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import FETCHING, SILENCE, Child, Heard, Observed, PodView, Role
 from enginebench.workflow.plan import Action, Create, Delete
 
@@ -32,7 +33,7 @@ def missing(seen: Observed, create: Create, roles: tuple[Role, ...]) -> Iterator
         yield replace(create, role=role)
 
 
-def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: datetime) -> Iterator[Action]:
+def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now: Moment) -> Iterator[Action]:
     """Deletes of an ended attempt: the load first, so that it closes its point; the engine when that is done."""
     mine = [
         c for c in seen.children if c.target == target and c.attempt == attempt and c.role not in (Role.DATA, *FETCHING)
@@ -41,7 +42,7 @@ def leftovers(seen: Observed, target: str, attempt: int, ended_at: datetime, now
     job = next((c for c in mine if c.role is Role.LOAD), None)
     if job is not None:
         yield from _delete(job)
-    if load is None or _spoken(load, seen.heard.get(load.uid, SILENCE)) or now - ended_at >= LAST_WORDS:
+    if load is None or _spoken(load, seen.heard.get(load.uid, SILENCE)) or now.reached(ended_at + LAST_WORDS):
         for child in mine:
             if child is not job:
                 yield from _delete(child)
@@ -54,7 +55,7 @@ def old_fetches(seen: Observed, open_: Collection[tuple[str, int]]) -> Iterator[
             yield from _delete(child)
 
 
-def busy(seen: Observed, now: datetime) -> bool:
+def busy(seen: Observed, now: Moment) -> bool:
     """An engine may still hold a GPU, a load pod of an ended attempt may still have something to say, or a fetch pod
     may still hold the volume that an engine needs on another node."""
     for pod in seen.pods:
@@ -67,17 +68,17 @@ def busy(seen: Observed, now: datetime) -> bool:
     return False
 
 
-def _silent(seen: Observed, pod: PodView, now: datetime) -> bool:
+def _silent(seen: Observed, pod: PodView, now: Moment) -> bool:
     heard = seen.heard.get(pod.uid, SILENCE)
     return heard.ended or heard.exhausted or pod.started_at is None or _unreachable(seen, pod, now)
 
 
-def _unreachable(seen: Observed, pod: PodView, now: datetime) -> bool:
+def _unreachable(seen: Observed, pod: PodView, now: Moment) -> bool:
     """On a node that does not answer a pod can be Terminating for ever; nobody knows more, so nobody waits."""
     if pod.deleting is None:
         return False
     node = seen.nodes.get(pod.node)
-    return (node is not None and not node.ready) or now - pod.deleting >= OVERDUE
+    return (node is not None and not node.ready) or now.reached(pod.deleting + OVERDUE)
 
 
 def _spoken(load: PodView, heard: Heard) -> bool:

@@ -1,21 +1,22 @@
 """The clock of activeDeadlineSeconds: it does not tick while the run is suspended or waits to be admitted."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from enginebench.api.v1alpha1 import ActiveTime
+from enginebench.workflow.moment import Moment
 
 
-def tick(active: ActiveTime | None, *, counting: bool, now: datetime) -> ActiveTime:
+def tick(active: ActiveTime | None, *, counting: bool, now: Moment) -> ActiveTime:
     """The clock after this pass; it is written only when it starts or stops, never to tell the time."""
     active = active or ActiveTime()
     if counting and active.since is None:
-        return ActiveTime(seconds=active.seconds, since=now)
+        return ActiveTime(seconds=active.seconds, since=now.at)
     if not counting and active.since is not None:
-        return ActiveTime(seconds=int(used(active, now).total_seconds()))
+        return ActiveTime(seconds=active.seconds + int((now.at - active.since).total_seconds()))
     return active
 
 
-def used(active: ActiveTime, now: datetime) -> timedelta:
-    """How much time has counted by `now`."""
-    running = now - active.since if active.since is not None else timedelta()
-    return timedelta(seconds=active.seconds) + running
+def used_up(active: ActiveTime, limit: timedelta, now: Moment) -> bool:
+    """So much time has counted by now."""
+    left = limit - timedelta(seconds=active.seconds)
+    return now.reached(active.since + left) if active.since is not None else left <= timedelta()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, ResolvedDataset
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import KIND_OF, SILENCE, Heard, Observed, PodView, Role
 from enginebench.workflow.problem import POD_GRACE, REFUSAL_GRACE, Problem
 from enginebench.workflow.rules.pod_end import load_pod_died
@@ -28,7 +29,7 @@ class DatasetState:
     problem: Problem | None = None
 
 
-def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> DatasetState:
+def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: Moment) -> DatasetState:
     """Where the data set stands; inline and synthetic rows are read by the load pods themselves."""
     assert seen.spec is not None  # an object that fits no model never gets here
     known = seen.status.resolved.dataset if seen.status.resolved is not None else None
@@ -55,7 +56,7 @@ def dataset_state(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime
     return DatasetState(ready=False, prepare=True, problem=problem, doing=progress.message)
 
 
-def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: datetime) -> Problem | None:
+def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now: Moment) -> Problem | None:
     pod = next((p for p in seen.pods if p.role is Role.LOAD and p.target == RUN), None)
     if pod is None:
         return _no_pod(seen, active.since, now)
@@ -70,11 +71,11 @@ def _problem(seen: Observed, timeouts: ResolvedTimeouts, active: ActiveTime, now
     return _hangs(pod, heard, timeouts, now) or _not_found(seen, stuck(pod, now, timeouts, active_since=active.since))
 
 
-def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Problem | None:
+def _no_pod(seen: Observed, active_since: datetime | None, now: Moment) -> Problem | None:
     """Its Job or its plan is refused, or the Job's pod is, or it is gone."""
     for role, kind in KIND_OF.items():
         said = seen.created_errors.get((RUN, ATTEMPT, role.value))
-        if said and active_since is not None and now - active_since >= REFUSAL_GRACE:
+        if said and active_since is not None and now.reached(active_since + REFUSAL_GRACE):
             return Problem(
                 "CreationRefused", f"The API server refuses to create the {kind} that reads the data set: {said}"
             )
@@ -86,7 +87,7 @@ def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Pro
             "PrepareFailed",
             f"The pod of Job {job.name}, which reads the data set, is gone: {job.failed}. Run again.",
         )
-    if job.suspended or now - job.created < POD_GRACE:
+    if job.suspended or not now.reached(job.created + POD_GRACE):
         return None
     return Problem(
         "LoadPodNotCreated",
@@ -95,10 +96,12 @@ def _no_pod(seen: Observed, active_since: datetime | None, now: datetime) -> Pro
     )
 
 
-def _hangs(pod: PodView, heard: Heard, timeouts: ResolvedTimeouts, now: datetime) -> Problem | None:
+def _hangs(pod: PodView, heard: Heard, timeouts: ResolvedTimeouts, now: Moment) -> Problem | None:
     """Its word is overdue: it hangs, or its log cannot be read."""
     listening, limit = heard.deaf_since or heard.since, timeouts.dataset_seconds
-    if pod.started_at is None or listening is None or now - max(pod.started_at, listening) < timedelta(seconds=limit):
+    if pod.started_at is None or listening is None:
+        return None
+    if not now.reached(max(pod.started_at, listening) + timedelta(seconds=limit)):
         return None
     return Problem(
         "PrepareFailed",

@@ -7,6 +7,7 @@ import re
 from datetime import datetime, timedelta
 
 from enginebench.api.resolve import ResolvedTimeouts
+from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import PodView
 from enginebench.workflow.problem import Problem
 
@@ -43,7 +44,7 @@ NOT_CREATED = (
 
 
 def stuck(
-    pod: PodView, now: datetime, timeouts: ResolvedTimeouts, *, active_since: datetime | None = None
+    pod: PodView, now: Moment, timeouts: ResolvedTimeouts, *, active_since: datetime | None = None
 ) -> Problem | None:
     """Why a pod that has not started never will, or None while there is hope.
 
@@ -56,15 +57,15 @@ def stuck(
     return _unmountable(pod, now) or _image(pod, now, timeouts) or _not_created(pod, now)
 
 
-def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, since: datetime) -> Problem | None:
+def _unschedulable(pod: PodView, now: Moment, timeouts: ResolvedTimeouts, since: datetime) -> Problem | None:
     patience = timedelta(seconds=timeouts.scheduling_seconds)
     no_claim = NO_CLAIM in pod.unschedulable and "not found" in pod.unschedulable
-    if no_claim and now - since >= min(MOUNT_GRACE, patience):
+    if no_claim and now.reached(since + min(MOUNT_GRACE, patience)):
         return Problem(
             "VolumeNotFound",
             f"Pod {pod.name} has no volume: {pod.unschedulable} Create the claim in the run's namespace, and run again.",
         )
-    if now - since < patience:
+    if not now.reached(since + patience):
         return None
     said = pod.unschedulable or "the scheduler said nothing."
     return Problem(
@@ -74,29 +75,29 @@ def _unschedulable(pod: PodView, now: datetime, timeouts: ResolvedTimeouts, sinc
     )
 
 
-def _unmountable(pod: PodView, now: datetime) -> Problem | None:
+def _unmountable(pod: PodView, now: Moment) -> Problem | None:
     if pod.mounted:  # Events of a trouble that is over stay for an hour
         return None
     for trouble in pod.troubles:
         if trouble.reason not in ("FailedMount", "FailedAttachVolume"):
             continue
         missing = MISSING.search(trouble.message) is not None
-        if now - trouble.first >= (CONFIG_GRACE if missing else MOUNT_GRACE):
+        if now.reached(trouble.first + (CONFIG_GRACE if missing else MOUNT_GRACE)):
             reason = "VolumeNotFound" if missing else "VolumeNotAttachable"
             cure = "Create it in the run's namespace" if missing else "Free the volume or use another"
             return Problem(reason, f"Pod {pod.name} cannot mount a volume: {trouble.message} {cure}, and run again.")
     return None
 
 
-def _image(pod: PodView, now: datetime, timeouts: ResolvedTimeouts) -> Problem | None:
+def _image(pod: PodView, now: Moment, timeouts: ResolvedTimeouts) -> Problem | None:
     waiting = pod.waiting
     assert pod.scheduled_at is not None  # the caller asked
     if waiting is not None and waiting.reason in NEVER_PULLED:
         return _pull_failed(pod, waiting.message or waiting.reason)
-    if waiting is not None and waiting.reason in PULL_FAILED and _failing_for(pod, now) >= PULL_FLAPS:
+    if waiting is not None and waiting.reason in PULL_FAILED and _fails_for_long(pod, now):
         return _pull_failed(pod, waiting.message or waiting.reason)
     limit = timeouts.image_pull_seconds
-    if now - pod.scheduled_at >= timedelta(seconds=limit):
+    if now.reached(pod.scheduled_at + timedelta(seconds=limit)):
         said = f" ({waiting.message or waiting.reason})" if waiting is not None else ""
         return Problem(
             "ImagePullTimeout",
@@ -114,9 +115,9 @@ def _pull_failed(pod: PodView, said: str) -> Problem:
     )
 
 
-def _not_created(pod: PodView, now: datetime) -> Problem | None:
+def _not_created(pod: PodView, now: Moment) -> Problem | None:
     waiting = pod.waiting
-    if waiting is None or waiting.reason not in NOT_CREATED or now - _first_failure(pod) < CONFIG_GRACE:
+    if waiting is None or waiting.reason not in NOT_CREATED or not now.reached(_first_failure(pod) + CONFIG_GRACE):
         return None
     reason = "ContainerConfigError" if waiting.reason == "CreateContainerConfigError" else "ContainerStartFailed"
     return Problem(
@@ -126,11 +127,12 @@ def _not_created(pod: PodView, now: datetime) -> Problem | None:
     )
 
 
-def _failing_for(pod: PodView, now: datetime) -> timedelta:
-    """For how long the kubelet has complained. A long pull after a short flap still bears the flap's name, but no
-    new complaint comes."""
-    last = max((t.last for t in pod.troubles if t.reason in COMPLAINTS), default=now)
-    return last - _first_failure(pod)
+def _fails_for_long(pod: PodView, now: Moment) -> bool:
+    """The kubelet has complained for too long. A long pull after a short flap still bears the flap's name, but no new
+    complaint comes."""
+    due = _first_failure(pod) + PULL_FLAPS
+    last = max((t.last for t in pod.troubles if t.reason in COMPLAINTS), default=None)
+    return now.reached(due) if last is None else last >= due
 
 
 def _first_failure(pod: PodView) -> datetime:
