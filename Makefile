@@ -93,17 +93,33 @@ test-cluster: $(VENV) ## On a real cluster, with the built image
 	@$(MAKE) --jobs=3 deploy ollama guidellm
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/cluster
 
-# They want Ollama's program alone, and nothing in them is timed: they run beside the builds.
-ON_LOOPBACK := $(patsubst %,tests/engines/test_%.py,ollama pulls settings same_work prometheus)
+# Nothing in these is timed: they run beside the builds, as soon as what they want is there.
+WITH_OLLAMA := $(patsubst %,tests/engines/test_%.py,ollama pulls settings same_work prometheus)
+WITH_LLAMA_CPP := tests/engines/test_llama_cpp_faults.py
+WITH_GUIDELLM := $(patsubst %,tests/engines/guidellm/test_%.py,formulas export)
+WITH_VLLM := tests/engines/test_hub.py
+UNTIMED := $(WITH_OLLAMA) $(WITH_LLAMA_CPP) $(WITH_GUIDELLM) $(WITH_VLLM)
+# The rest has the machine to itself. It begins with a start of vLLM: meanwhile the disk gets what the builds left to write.
+TIMED := $(filter-out $(UNTIMED),$(sort $(wildcard tests/engines/test_*.py)) $(sort $(wildcard tests/engines/*/test_*.py)))
 
 ENGINE_IMAGES := ollama vllm guidellm llama-cpp
 
 test-engines: $(VENV) ## Real vLLM, Ollama and llama.cpp, deployed by the operator; ends with their table
-	@$(MAKE) --jobs=5 deploy $(ENGINE_IMAGES) .test-on-loopback
-	@BUILT="$(ENGINE_IMAGES)" $(PYTEST) -v $(TRIED_AGAIN) 1 $(ON_LOOPBACK:%=--ignore=%) tests/engines
+	@$(MAKE) --jobs=6 deploy $(ENGINE_IMAGES) $(patsubst %,.test-with-%,$(ENGINE_IMAGES))
+	@BUILT="deploy $(ENGINE_IMAGES)" $(PYTEST) -v $(TRIED_AGAIN) 1 $(TIMED)
 
-.test-on-loopback: ollama
-	@$(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=2 $(ON_LOOPBACK)
+.test-with-ollama: ollama
+	@$(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=2 $(WITH_OLLAMA)
+
+.test-with-llama-cpp: deploy ollama llama-cpp
+	@BUILT="$^" $(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=2 $(WITH_LLAMA_CPP)
+
+.test-with-guidellm: guidellm
+	@BUILT="$^" $(PYTEST) -v $(TRIED_AGAIN) 1 $(WITH_GUIDELLM)
+
+# They wait for Jobs and for engines that start.
+.test-with-vllm: deploy ollama vllm
+	@BUILT="$^" $(PYTEST) -v $(TRIED_AGAIN) 1 --numprocesses=3 $(WITH_VLLM)
 
 test-kueue: $(VENV) deploy ## A run in the queue of a real Kueue, which is built, installed and removed; no part of `make test`
 	@$(PYTEST) -v $(TRIED_AGAIN) 1 tests/kueue
@@ -177,4 +193,5 @@ $(VENV): requirements/dev.txt pyproject.toml
 	touch $@
 
 .PHONY: help demo cluster-up cluster-down cluster-status cluster-purge .cluster-there image deploy undeploy ollama vllm llama-cpp kueue \
-  guidellm test test-unit test-simulation test-cluster test-engines .test-on-loopback fuzz bench-loadgen bench-simulation soak lint fmt lock lock-peers
+  guidellm test test-unit test-simulation test-cluster test-engines $(patsubst %,.test-with-%,$(ENGINE_IMAGES)) fuzz bench-loadgen \
+  bench-simulation soak lint fmt lock lock-peers

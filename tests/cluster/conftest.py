@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,20 @@ def make(target: str) -> None:
     assert done.returncode == 0, f"make {target} failed"
 
 
+@cache
+def made(target: str) -> None:
+    """Make a target of the Makefile, once for all modules, unless BUILT names it: where nothing is to be done it takes
+    seconds, too, and minutes where something else is being put into the cluster."""
+    if target not in os.environ.get("BUILT", "").split():
+        make(target)
+
+
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     """The cluster with the operator running in it."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        make("deploy")
+        made("deploy")
     os.environ |= images.cluster_environment()
     return Cluster(kubeconfig=ROOT / ".cluster" / "kubeconfig", image=BUILT.read_text().strip())
 

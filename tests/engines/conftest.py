@@ -1,8 +1,6 @@
 """Real engines; the tables of what they did, and how far load generators agree, are printed after the tests."""
 
-import os
 from collections.abc import Iterator
-from functools import cache
 
 import pytest
 from rich.console import Console
@@ -10,7 +8,7 @@ from rich.console import Console
 from demo.screen import PLAIN_WIDTH, comparison
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from images.ollama.build import NODE_FOLDER
-from tests.cluster.conftest import cluster, kinds, make, namespace
+from tests.cluster.conftest import cluster, kinds, made, namespace
 from tests.support.cluster import Cluster, Namespace
 from tests.support.openshift import random_ids
 from tests.support.volumes import models_claim
@@ -21,14 +19,6 @@ TABLES = pytest.StashKey[list[tuple[str, BenchmarkRunStatus]]]()
 """Title and status of each run that is to be shown."""
 LINES = pytest.StashKey[list[str]]()
 """What is to be said besides."""
-
-
-@cache
-def made(target: str) -> None:
-    """Make a target of the Makefile, once for all modules, unless BUILT names it: where nothing is to be done it takes
-    seconds, too."""
-    if target not in os.environ.get("BUILT", "").split():
-        make(target)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.engines.conftest import made
-from tests.support.cluster import Cluster
+from tests.cluster.conftest import made
 
 
 @pytest.fixture(scope="session", autouse=True)
-def installed(cluster: Cluster) -> None:
+def installed() -> None:
     made("guidellm")
