@@ -65,7 +65,7 @@ kueue: .cluster-there ## Real Kueue, built from its Go module (4 to 8 min the fi
 guidellm: .cluster-there ## GuideLLM's images, built from PyPI and put into the cluster (VERSIONS="0.2.1 0.8.1")
 	@$(WITH_CLUSTER) $(PY) -m images.guidellm.build $(VERSIONS)
 
-vllm: .cluster-there ## Real vLLM 0.32.0 for the CPU and the tiny model, built (10 min the first time) and put into the cluster
+vllm: .cluster-there ## Real vLLM 0.32.0 for the CPU and the tiny model, built (2 to 4 min the first time) and put into the cluster
 	@$(WITH_CLUSTER) $(PY) -m images.vllm.build
 
 llama-cpp: .cluster-there ## llama.cpp's server for the CPU and the tiny model, built and put into the cluster
@@ -163,8 +163,9 @@ fmt: $(VENV) ## Format the code, generate the CRD and the reference of its field
 LOCK := $(PY) -m piptools compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
   --annotation-style=line --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# The images with torch are locked by uv, as images/vllm/requirements.in and images/guidellm/0.8.1.in say.
 lock-peers: $(VENV) ## Resolve the load generators that bench-loadgen compares with, and images, anew; their versions stand in *.in
-	@for file in requirements/peers/*.in images/guidellm/*.in images/llama_cpp/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
+	@for file in requirements/peers/*.in images/guidellm/0.2.1.in images/llama_cpp/*.in; do $(LOCK) --upgrade --output-file "$${file%.in}.txt" "$$file"; done
 
 lock: $(VENV) ## Resolve the locked requirements anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml

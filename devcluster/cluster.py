@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from devcluster import fence, gpu, kind, outputs, podnetwork, process, smoke
 from devcluster.cache import disk_usage, lock, remove_tree
@@ -12,7 +15,7 @@ from devcluster.engine import Engine
 from devcluster.errors import DevclusterError
 from devcluster.kind import Kind
 from devcluster.kubectl import Kubectl
-from devcluster.nodestore import load_on_node
+from devcluster.nodestore import has_image, holds, load_on_node, receive_on_node
 from devcluster.screen import Screen
 from devcluster.settings import Settings
 from devcluster.supplies import Supplier, Supplies
@@ -193,6 +196,22 @@ class Cluster:
         for image in images:
             for node in nodes:
                 load_on_node(engine, image, node, self._screen)
+
+    def worker_has(self, image: str, key: str) -> bool:
+        """Whether `receive` has brought this image there, made of the same."""
+        return has_image(self._require_engine(), image, key, self._settings.worker)
+
+    def receive(self, image: str, key: str, write: Callable[[IO[bytes], Callable[[str], bool]], None]) -> None:
+        """Put an image into the worker that the engine need not have; `key` says what it is made of.
+
+        `write` makes its archive, and may leave out the layers of which the function that it gets says, by their
+        digests, that they are there.
+        """
+        engine, node = self._require_engine(), self._settings.worker
+        # One at a time: two that have a layer in common send it once.
+        with lock(self._settings.cache / "receiving", self._waiting):
+            held = partial(holds, engine, node)
+            receive_on_node(engine, image, key, node, lambda out: write(out, held), self._screen)
 
     def base_image(self) -> str:
         with lock(self._settings.cache, self._waiting):

@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from devcluster.errors import DevclusterError
 
@@ -110,6 +112,28 @@ def pipe(first: Sequence[str | Path], second: Sequence[str | Path], env: Mapping
     if source.returncode or done.returncode:
         raise DevclusterError(f"`{first[0]} | {' '.join(map(str, second))}` failed:\n{done.stderr.strip()}")
     return done.stdout
+
+
+def feed(command: Sequence[str | Path], write: Callable[[IO[bytes]], None], env: Mapping[str, str]) -> None:
+    """`command` with what `write` writes as its standard input. DevclusterError, with its last words, where it fails."""
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(
+            mortal(command), stdin=subprocess.PIPE, stdout=said, stderr=said, env=environment(env)
+        ) as child:
+            assert child.stdin
+            try:
+                write(child.stdin)
+                child.stdin.close()
+            except BrokenPipeError:  # its exit code tells
+                pass
+            except BaseException:
+                child.kill()
+                raise
+        said.seek(0)
+        if child.returncode:
+            words = shorten(" ".join(str(word) for word in command))
+            last = last_lines(said.read().decode(errors="replace"))
+            raise DevclusterError(f"`{words}` failed ({child.returncode}):\n{last}")
 
 
 def mortal(command: Sequence[str | Path]) -> list[str]:

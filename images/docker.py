@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 KEY_LABEL = "dev.enginebench.key"
 """The label of an image that says what it was built from."""
@@ -28,6 +30,21 @@ class Docker:
         if done.returncode:
             raise BuildError(f"`docker {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout)[-4000:]}")
         return done.stdout.strip()
+
+    def build(self, image: str, context: str, **arguments: str) -> None:
+        """The Dockerfile in a folder, built; its `KEY` is the image's label."""
+        given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+        self.run("build", "--quiet", "--tag", image, *given, context)
+
+    def run_python(self, image: str, code: str, folders: Mapping[Path, str], writable: bool = False) -> str:
+        """What a program prints in an image, with folders of this machine at their places in it; no network.
+
+        By root where the folders are writable.
+        """
+        mode = "rw" if writable else "ro"
+        seen = [word for folder, place in folders.items() for word in ("--volume", f"{folder}:{place}:{mode}")]
+        user = ["--user=0:0"] if writable else []
+        return self.run("run", "--rm", "--network=none", *user, *seen, "--entrypoint=python3", image, "-c", code)
 
     def field(self, image: str, field: str) -> str:
         """A field of an image, empty where there is no such image."""

@@ -1,6 +1,8 @@
 """What images are made of that is neither theirs nor ours: locked wheels from PyPI, and Debian's packages."""
 
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -11,19 +13,6 @@ from images.docker import BuildError, Docker
 
 GLIBC = 34
 """2.34 or later is what a base must have."""
-FOR_GPUS_ALONE = (
-    "nvidia/cudnn/lib/libcudnn_*",
-    "nvidia/cu13/lib/libcusolver*",
-    "nvidia/cu13/lib/libnvrtc.alt*",
-    "nvidia/cu13/lib/libnvrtc-builtins*",
-    "nvidia/cu13/lib/libnvperf*",
-    "nvidia/nvshmem/lib/*.bc",
-    "nvidia/*/include",
-    "**/*.a",
-    "torch/include",
-    "torch/test",
-)
-"""Of the CUDA build of torch: what `import torch` does without on a CPU."""
 
 
 def python_of(docker: Docker, base: str) -> str:
@@ -32,8 +21,13 @@ def python_of(docker: Docker, base: str) -> str:
     return docker.run("run", "--rm", "--network=none", "--entrypoint=python3", base, "-c", asked)
 
 
-def install(locks: Sequence[Path], site: Path, python: str) -> None:
-    """Every package of the locks into a folder, for that Python on this machine's kind of processor, not compiled.
+def requirements(lock: str) -> list[str]:
+    """The packages of a lock, each with its hashes."""
+    return [part.strip() for part in re.split(r"^(?=[\w#])", lock, flags=re.MULTILINE) if re.match(r"\w", part)]
+
+
+def install(lock: str, site: Path, python: str) -> None:
+    """Every package of a lock into a folder, for that Python on this machine's kind of processor, not compiled.
 
     Nothing is resolved: a lock names all that is needed. `BuildError` where one cannot be had.
     """
@@ -46,17 +40,30 @@ def install(locks: Sequence[Path], site: Path, python: str) -> None:
         *(f"--platform={tag}_{machine}" for tag in ("manylinux1", "manylinux2010", "manylinux2014")),
         *glibc,
         f"--target={site}",
-        *(word for lock in locks for word in ("--requirement", str(lock))),
+        "--requirement=/dev/stdin",
     ]
-    if subprocess.run(command, check=False).returncode:
+    site.mkdir(parents=True)
+    # pip's scratch lies beside the target, into which it moves what it has unpacked: elsewhere that were a copy.
+    environment = {**os.environ, "TMPDIR": str(site.parent)}
+    if subprocess.run(command, input=lock, text=True, env=environment, check=False).returncode:
         raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
 
 
-def slim(site: Path, patterns: Sequence[str] = FOR_GPUS_ALONE) -> None:
-    """Remove what is not needed, by its patterns in the folder."""
+def remove(site: Path, patterns: Sequence[str]) -> None:
+    """What is not needed, by its patterns in the folder."""
     for pattern in patterns:
         for path in list(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def compile_all(docker: Docker, base: str, site: Path, place: str) -> None:
+    """Once and for all, by the base's own Python: a pod that may not write there would compile at every start."""
+    compiling = (
+        f"python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /tests?/ -s /site -p {place} /site"
+    )
+    # Some have modules in the syntax of later Pythons, which fail, rightly.
+    script = f"{compiling} >/dev/null 2>&1; ls /site/*/__pycache__ >/dev/null"
+    docker.run("run", "--rm", "--network=none", "--volume", f"{site}:/site", "--entrypoint=sh", base, "-c", script)
 
 
 def debian_packages(folder: Path, *names: str) -> None:

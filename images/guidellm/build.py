@@ -1,83 +1,103 @@
 """GuideLLM's images, built and put into the local cluster: `python -m images.guidellm.build [VERSION …]`.
 
-The wheels are those of a lock with hashes, installed here, for the base image's own Python, because the build itself
-may have no network. What only a GPU would load is left out: GuideLLM sends requests.
+The wheels are those of a lock with hashes, installed here, for the base image's own Python, because a build in docker
+may have no network.
 """
 
 import argparse
 import platform
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from devcluster.cache import Cache, digest, lock
+from devcluster.errors import DevclusterError
 from devcluster.settings import load
+from images import torch
 from images.docker import BuildError, Docker, devcluster, say
-from images.operator.build import PUBLIC_BASE, ROOT
-from images.wheels import FOR_GPUS_ALONE, install, python_of, slim
+from images.large import LargeImage, OnWorker, Place
+from images.layers import Layer, measured, recorded
+from images.operator.build import PUBLIC_BASE
+from images.wheels import install, python_of, remove
 
 HERE = Path(__file__).resolve().parent
 DOCKERFILE = HERE / "Dockerfile"
 REPOSITORY = "docker.io/enginebench/guidellm"
-LOCKS = {
-    "0.2.1": HERE / "0.2.1.txt",
-    "0.8.1": ROOT / "requirements" / "peers" / "guidellm.txt",
-}
+SMALL = "localhost/enginebench/guidellm-without-packages"
+LOCKS = {version: HERE / f"{version}.txt" for version in ("0.2.1", "0.8.1")}
 PROGRAM = '#!/bin/sh\nexec python3 -m guidellm "$@"\n'
-NOT_NEEDED = (*FOR_GPUS_ALONE, "triton", "triton-*", "bin")
-"""Most of it of 0.8.1's dependency torch, which PyPI has for CUDA alone."""
+PLACE = "/opt/guidellm"
+"""Where the layer lies in the image."""
+NOT_NEEDED = ("bin",)
+CHECK = f"""
+import importlib.metadata, py_compile, sys
+import guidellm.__main__
+for path in [getattr(module, "__file__", None) or "" for module in sys.modules.values()]:
+    if path.startswith("{PLACE}/") and path.endswith(".py"):
+        py_compile.compile(path, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+print(importlib.metadata.version("guidellm"))
+"""
+"""Everything that its command imports is there, and compiled once: else each of its processes does so at its start."""
 
 
-def build_image(version: str, base: str) -> str:
-    """The image's name; built unless it is there, made of the same."""
-    docker = Docker()
-    base_id = docker.require(base)
-    image, python = f"{REPOSITORY}:{version}", python_of(docker, base)
-    wheels = digest(LOCKS[version].read_bytes(), python, platform.machine(), *NOT_NEEDED)
-    key = digest(wheels, DOCKERFILE.read_bytes(), PROGRAM, base_id)
-    if docker.key(image) == key:
+def build_image(docker: Docker, version: str, base: str, place: Place) -> None:
+    """Built into the place, unless it is there, made of the same."""
+    image, small, python = f"{REPOSITORY}:{version}", f"{SMALL}:{version}", python_of(docker, base)
+    small_key = digest(docker.require(base), DOCKERFILE.read_bytes(), PROGRAM)
+    if docker.key(small) != small_key:
+        build_small(docker, version, base, small_key)
+    layers = packages(docker, version, base, python)  # kept where the image is up to date, too: tests use them
+    key = digest(small_key, key_of_packages(version, python))
+    if place.has(image, key):
         say(f"{image} is up to date")
-        return image
-    site = packages(version, wheels, python)
-    with tempfile.TemporaryDirectory(dir=site.parent) as context:
+        return
+    place.receive(LargeImage(image, key, small, layers))
+    say(f"Built {image}, {sum(layer.size for layer in layers) / 1e6:.0f} MB of packages above {base}")
+
+
+def build_small(docker: Docker, version: str, base: str, key: str) -> None:
+    """The image without its packages."""
+    with tempfile.TemporaryDirectory() as context:
         program = Path(context) / "guidellm"
         program.write_text(PROGRAM)
         program.chmod(0o755)
-        shutil.copy(DOCKERFILE, context)
-        shutil.copytree(site, Path(context) / "site", copy_function=_link)
-        say(f"Building {image}")
-        of = [word for said in (f"BASE={base}", f"KEY={key}", f"VERSION={version}") for word in ("--build-arg", said)]
-        docker.run("build", "--quiet", "--tag", image, *of, context)
-    said = docker.run("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", CHECK)
-    if said != version:
-        docker.run("rmi", image)
-        raise BuildError(f"What was built is not GuideLLM {version}: it says {said[-500:]!r}.")
-    say(f"Built {image}, {docker.megabytes_above(image, base):.0f} MB above {base}")
-    return image
+        (Path(context) / "Dockerfile").write_bytes(DOCKERFILE.read_bytes())
+        docker.build(f"{SMALL}:{version}", context, BASE=base, KEY=key, VERSION=version)
 
 
-CHECK = "import guidellm.__main__, importlib.metadata; print(importlib.metadata.version('guidellm'))"
-"""Everything that its command imports is there."""
+def key_of_packages(version: str, python: str) -> str:
+    """Changes with either layer."""
+    shared, rest = torch.split(LOCKS[version].read_text())
+    return digest(rest, torch.key(shared, python), python, platform.machine(), *NOT_NEEDED, CHECK)
 
 
-def packages(version: str, key: str, python: str) -> Path:
-    """The installed packages, kept in the cache."""
+def folders(version: str, python: str) -> list[Path]:
+    """Where the packages lie in the cache, in the order of PYTHONPATH, if they were installed."""
+    shared, _ = torch.split(LOCKS[version].read_text())
+    own = Cache(load().cache / "guidellm").path(f"site-{version}", key_of_packages(version, python)) / "site"
+    return [own, *([torch.folder(shared, python)] if shared else [])]
+
+
+def packages(docker: Docker, version: str, base: str, python: str) -> list[Layer]:
+    """torch, where it is in the lock, and GuideLLM, installed in the cache unless they are there, and tried."""
+    shared, rest = torch.split(LOCKS[version].read_text())
+    below = [torch.layer(shared, python, docker, base)] if shared else []
     cache = load().cache / "guidellm"
+
+    def make(draft: Path) -> None:
+        say(f"Installing GuideLLM {version} for Python {python} (a minute, once)")
+        site = draft / "site"
+        install(rest, site, python)
+        remove(site, NOT_NEEDED)
+        seen = {site: PLACE, **{layer.folder: layer.place for layer in below}}
+        said = docker.run_python(f"{SMALL}:{version}", CHECK, seen, writable=True)
+        if said != version:
+            raise BuildError(f"What was installed is not GuideLLM {version}: it says {said[-500:]!r}.")
+        measured(site, PLACE).record(draft)
+
     with lock(cache, lambda pid: say(f"Another build (process {pid}) is under way: waiting for it")):
-        return Cache(cache).ensure(f"site-{version}", key, lambda draft: _install(version, python, draft)) / "site"
-
-
-def _install(version: str, python: str, draft: Path) -> None:
-    say(f"Installing GuideLLM {version} for Python {python} (a minute; 0.8.1 some minutes and 4 GB, once)")
-    site = draft / "site"
-    install([LOCKS[version]], site, python)
-    slim(site, NOT_NEEDED)
-
-
-def _link(source: str, target: str) -> None:
-    """The same file under another name: it is only read."""
-    Path(target).hardlink_to(source)
+        entry = Cache(cache).ensure(f"site-{version}", key_of_packages(version, python), make)
+    return [*below, recorded(entry, entry / "site", PLACE)]
 
 
 def main() -> int:
@@ -86,11 +106,12 @@ def main() -> int:
     versions = parser.parse_args().versions or list(LOCKS)
     if unknown := set(versions) - set(LOCKS):
         parser.error(f"there is no lock of {', '.join(sorted(unknown))}")
+    docker = Docker()
     try:
         base = devcluster("base-image") or PUBLIC_BASE
-        for version in versions:  # into the worker alone: load pods go nowhere else, and a copy of 0.8.1 takes 7 GB
-            devcluster("load", "--worker", build_image(version, base))
-    except BuildError as error:
+        for version in versions:  # into the worker alone: load pods go nowhere else
+            build_image(docker, version, base, OnWorker(docker))
+    except (BuildError, DevclusterError) as error:
         say(str(error))
         return 1
     return 0

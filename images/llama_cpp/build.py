@@ -34,13 +34,12 @@ def build_image(base: str) -> str:
     say(f"Building {IMAGE} (34 MB to fetch)")
     with tempfile.TemporaryDirectory() as scratch:
         context = Path(scratch)
-        install([LOCK], context / "site", python_of(docker, base))
+        install(LOCK.read_text(), context / "site", python_of(docker, base))
         debian_packages(context / "packages", LIBRARY)
         shutil.copy(DOCKERFILE, context)
         shutil.copy(PROGRAM, context / "llama-server")
         (context / "llama-server").chmod(0o755)
-        arguments = ["--build-arg", f"BASE={base}", "--build-arg", f"KEY={key}"]
-        docker.run("build", "--quiet", "--tag", IMAGE, *arguments, scratch)
+        docker.build(IMAGE, scratch, BASE=base, KEY=key)
     asked = f"import xllamacpp; assert xllamacpp.__version__.endswith('.{BUILD}'), xllamacpp.__version__"
     docker.run("run", "--rm", "--network=none", "--entrypoint=python3", IMAGE, "-c", asked)
     return IMAGE

