@@ -15,7 +15,7 @@ from devcluster.cache import Cache, digest, lock
 from devcluster.settings import load
 from images.docker import Docker, say
 from images.layers import Layer, measured, recorded
-from images.wheels import compile_all, install, remove, requirements
+from images.wheels import TESTS, compile_all, install, remove, requirements
 
 PLACE = "/opt/torch"
 """Where the layer lies in the images."""
@@ -52,7 +52,7 @@ def split(text: str) -> tuple[str, str]:
 def key(shared: str, python: str) -> str:
     """Of the layer that is made of this part of a lock."""
     packages = sorted(part.partition("    #")[0] for part in requirements(shared))  # without who wants them
-    return digest(*packages, python, platform.machine(), *NOT_NEEDED, *ABSENT, *LINKED, REFERENCES.pattern)
+    return digest(*packages, python, platform.machine(), TESTS, *NOT_NEEDED, *ABSENT, *LINKED, REFERENCES.pattern)
 
 
 def folder(shared: str, python: str) -> Path:

@@ -13,6 +13,8 @@ from images.docker import BuildError, Docker
 
 GLIBC = 34
 """2.34 or later is what a base must have."""
+TESTS = "**/tests"
+"""The packages' own, thousands of files that no image needs."""
 
 
 def python_of(docker: Docker, base: str) -> str:
@@ -29,7 +31,7 @@ def requirements(lock: str) -> list[str]:
 def install(lock: str, site: Path, python: str) -> None:
     """Every package of a lock into a folder, for that Python on this machine's kind of processor, not compiled.
 
-    Nothing is resolved: a lock names all that is needed. `BuildError` where one cannot be had.
+    Their tests are left out. Nothing is resolved: a lock names all that is needed. `BuildError` where one cannot be had.
     """
     machine = platform.machine()
     glibc = [f"--platform=manylinux_2_{minor}_{machine}" for minor in range(17, GLIBC + 1)]
@@ -47,6 +49,7 @@ def install(lock: str, site: Path, python: str) -> None:
     environment = {**os.environ, "TMPDIR": str(site.parent)}
     if subprocess.run(command, input=lock, text=True, env=environment, check=False).returncode:
         raise BuildError(f"`{' '.join(command)}` failed; what it said stands above.")
+    remove(site, [TESTS])
 
 
 def remove(site: Path, patterns: Sequence[str]) -> None:
@@ -58,9 +61,7 @@ def remove(site: Path, patterns: Sequence[str]) -> None:
 
 def compile_all(docker: Docker, base: str, site: Path, place: str) -> None:
     """Once and for all, by the base's own Python: a pod that may not write there would compile at every start."""
-    compiling = (
-        f"python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /tests?/ -s /site -p {place} /site"
-    )
+    compiling = f"python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /site -p {place} /site"
     # Some have modules in the syntax of later Pythons, which fail, rightly.
     script = f"{compiling} >/dev/null 2>&1; ls /site/*/__pycache__ >/dev/null"
     docker.run("run", "--rm", "--network=none", "--volume", f"{site}:/site", "--entrypoint=sh", base, "-c", script)

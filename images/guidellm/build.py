@@ -18,7 +18,7 @@ from images.docker import BuildError, Docker, devcluster, say
 from images.large import LargeImage, OnWorker, Place
 from images.layers import Layer, measured, recorded
 from images.operator.build import PUBLIC_BASE
-from images.wheels import install, python_of, remove
+from images.wheels import TESTS, install, python_of, remove
 
 HERE = Path(__file__).resolve().parent
 DOCKERFILE = HERE / "Dockerfile"
@@ -68,7 +68,7 @@ def build_small(docker: Docker, version: str, base: str, key: str) -> None:
 def key_of_packages(version: str, python: str) -> str:
     """Changes with either layer."""
     shared, rest = torch.split(LOCKS[version].read_text())
-    return digest(rest, torch.key(shared, python), python, platform.machine(), *NOT_NEEDED, CHECK)
+    return digest(rest, torch.key(shared, python), python, platform.machine(), TESTS, *NOT_NEEDED, CHECK)
 
 
 def folders(version: str, python: str) -> list[Path]:

@@ -9,7 +9,7 @@ from devcluster.settings import load
 from images import torch
 from images.docker import BuildError, Docker, say
 from images.layers import Layer, measured, recorded
-from images.wheels import compile_all, install, python_of
+from images.wheels import TESTS, compile_all, install, python_of
 
 HERE = Path(__file__).resolve().parent
 LOCKS = (HERE / "requirements.txt", HERE / "vllm.txt")
@@ -41,7 +41,7 @@ def locks() -> tuple[str, str]:
 def key_of_packages() -> str:
     """Changes with either layer."""
     shared, rest = locks()
-    return digest(rest, torch.key(shared, PYTHON), CHECK)
+    return digest(rest, torch.key(shared, PYTHON), TESTS, CHECK)
 
 
 def layers(docker: Docker, base: str, small: str) -> list[Layer]:

@@ -107,11 +107,17 @@ def test_a_build_without_cuda_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_what_no_cpu_loads_is_removed(tmp_path: Path) -> None:
-    stays = ["nvidia/cu13/lib/libcudart.so.13", "torch/lib/libtorch_cpu.so", "torch/bin/torch_shm_manager"]
+    stays = [
+        "numpy/testing/tools.py",
+        "nvidia/cu13/lib/libcudart.so.13",
+        "torch/lib/libtorch_cpu.so",
+        "torch/bin/torch_shm_manager",
+    ]
     goes = ["torch/include/torch.h", "torch/lib/libtorch_cuda_linalg.so", "nvidia/cu13/include/cuda.h", "bin/torchrun"]
+    goes += ["numpy/tests/test_array.py", "numpy/lib/tests/tests/data.py"]
     for name in (*stays, *goes):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    wheels.remove(tmp_path, torch.NOT_NEEDED)
+    wheels.remove(tmp_path, [*torch.NOT_NEEDED, wheels.TESTS])
     assert all((tmp_path / name).exists() for name in stays)
     assert not any((tmp_path / name).exists() for name in goes)
