@@ -10,7 +10,7 @@ import pytest
 from images.ollama.build import NODE_FOLDER
 from images.vllm.build import IMAGE
 from tests.support import hub
-from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, outcome
+from tests.support.cluster import SUCCESS, Cluster, Namespace, eventually, held_up, outcome
 from tests.support.openshift import USER_ID, random_ids
 from tests.support.pods import program
 from tests.support.runs import benchmark
@@ -65,36 +65,39 @@ def target(name: str, model: str, endpoint: str, *, key: str = "", cache: str = 
     return {"name": name, "vllm": vllm, "pod": pod}
 
 
+def check_all_went_well(status: dict[str, Any]) -> None:
+    """But for a load generator that was held up, which its point says: these tests run beside whatever else the machine
+    does, and nothing in them is timed."""
+    stopped = {"Succeeded": "False", "Stalled": "True"} if held_up(status) else {}
+    assert outcome(status) == SUCCESS | stopped, status["message"]
+    [point] = status["points"]
+    assert point["requests"]["succeeded"] > 0, point
+    assert point["requests"]["errored"] == 0, point
+
+
 def test_a_model_behind_a_token_is_fetched_before_the_engine(namespace: Namespace, endpoint: str, cache: str) -> None:
-    run = benchmark("run", target("fetched", "private/tiny", endpoint, key="token", cache=cache), levels=[2], seconds=5)
-    users: list[int] = []
-
-    def watched(name: str) -> dict[str, Any]:
-        if not users:  # the first time; later the model is there
-            pods = eventually(lambda: namespace.pods("fetch"), within=60, what="the pod that fetches the model")
-            users.extend(pod["spec"]["securityContext"]["runAsUser"] for pod in pods)
-        return namespace.wait_finished(name, within=WITHIN)
-
-    status = namespace.measure(run, wait=watched)
-    assert outcome(status) == SUCCESS, status["message"]
-    assert set(users) == {USER_ID}, "as on OpenShift"
+    asked = target("fetched", "private/tiny", endpoint, key="token", cache=cache)
+    namespace.apply(benchmark("run", asked, levels=[2], seconds=5))
+    pods = eventually(lambda: namespace.pods("fetch"), within=60, what="the pod that fetches the model")
+    assert {pod["spec"]["securityContext"]["runAsUser"] for pod in pods} == {USER_ID}, "as on OpenShift"
+    status = namespace.wait_finished("run", within=WITHIN)
+    check_all_went_well(status)
     [fetched] = status["targets"]
     assert fetched["engine"]["servedModel"] == "private/tiny"
     assert fetched["modelFetch"]["bytes"] > 6_000_000, fetched
     assert fetched["engine"]["modelDigest"] == fetched["modelFetch"]["digest"] == f"commit:{hub.COMMIT}"
     assert fetched["engine"]["effective"]["revision"] == hub.COMMIT
-    assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
 
 
 def test_a_model_behind_a_token_is_downloaded_by_the_engine(namespace: Namespace, endpoint: str) -> None:
-    run = benchmark("run", target("direct", "private/tiny", endpoint, key="token"), levels=[2], seconds=5)
-    status = namespace.measure(run, wait=lambda name: namespace.wait_finished(name, within=WITHIN))
-    assert outcome(status) == SUCCESS, status["message"]
+    asked = target("direct", "private/tiny", endpoint, key="token")
+    namespace.apply(benchmark("run", asked, levels=[2], seconds=5))
+    status = namespace.wait_finished("run", within=WITHIN)
+    check_all_went_well(status)
     [direct] = status["targets"]
     assert direct["engine"]["servedModel"] == "private/tiny"
     assert "modelFetch" not in direct
     assert "modelDigest" not in direct["engine"]
-    assert all(point["requests"]["succeeded"] > 0 for point in status["points"])
 
 
 def test_what_the_hub_refuses_costs_no_engine_where_a_job_fetches(
