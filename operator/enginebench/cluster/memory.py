@@ -8,6 +8,7 @@ from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster.views import Look
 from enginebench.workflow.observed import Fact, NodeView, Observed
 from enginebench.workflow.plan import Plan
+from enginebench.workflow.terms import Terms
 
 Place = tuple[str, int, str]
 """(target, attempt, role letter) of a child."""
@@ -20,6 +21,7 @@ class RunMemory:
     generation: int = -1
     spec: BenchmarkRunSpec | None = None
     spec_error: str = ""
+    terms: Terms | None = None
     resource_version: str = ""
     asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By target: the settings that the spec asks of its engine."""

@@ -31,6 +31,7 @@ from enginebench.workflow.observed import (
     Trouble,
 )
 from enginebench.workflow.skipped import measured
+from enginebench.workflow.terms import terms
 
 STUCK = timedelta(seconds=5)
 """A pod that takes longer to start, or a Job without a pod for longer, may have Events that say why."""
@@ -91,6 +92,7 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         spec=known.spec,
         spec_error=known.spec_error,
         status=known.status,
+        terms=known.terms,
         children=tuple(children),
         pods=tuple(pods),
         heard=heard,
@@ -126,6 +128,7 @@ def _read(known: RunMemory, run: Obj) -> None:
     metadata = run["metadata"]
     if known.generation != metadata.get("generation"):
         known.spec, known.spec_error = spec, _ = _spec(run)
+        known.terms = terms(spec) if spec is not None else None
         known.asked = {t.name: engine_of(t).asked(spec, t) for t in spec.targets} if spec is not None else {}
         known.generation = metadata.get("generation") or 0
     version = metadata.get("resourceVersion") or ""

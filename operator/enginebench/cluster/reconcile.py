@@ -18,7 +18,8 @@ from enginebench.workflow.plan import Plan
 logger = logging.getLogger(__name__)
 
 NOW = timedelta()
-LATER = timedelta(seconds=10)
+LATER, LATEST = timedelta(seconds=10), timedelta(seconds=60)
+"""After a write that the API server refuses: as long again as that has lasted, within these bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
         outcome = await execute(api, sight, plan, memory, platform, now)
     except (NotKeptError, StatusRefusedError) as error:
         logger.warning("%s/%s: %s", *key, error)
-        return Pass(wake_after=LATER, follow=_to_follow(seen))
+        return Pass(wake_after=_later(known, now), follow=_to_follow(seen))
     except Unavailable as error:
         if error.status is None:
             raise
         logger.info("%s/%s: %s", *key, error)
-        return Pass(wake_after=LATER, follow=_to_follow(seen))  # it may last: how the load ends must be heard
+        return Pass(
+            wake_after=_later(known, now), follow=_to_follow(seen)
+        )  # it may last: how the load ends must be heard
     if outcome.again:
         return Pass(wake_after=NOW, follow=_to_follow(seen))
     finished = conditions.is_true(seen.status.conditions, conditions.FINISHED)
@@ -68,6 +71,12 @@ def _still_idle(known: RunMemory, seen: Observed, now: datetime) -> timedelta | 
     if plan.stands_until is None or plan.wake_after is None or now >= plan.stands_until or before != seen:
         return None
     return min(plan.wake_after, plan.stands_until - now)
+
+
+def _later(known: RunMemory, now: datetime) -> timedelta:
+    """When to try again what is refused."""
+    since = [*known.unkept.values(), *((known.status_refused[1],) if known.status_refused is not None else ())]
+    return min(max(LATER, now - min(since, default=now)), LATEST)
 
 
 def _remember(feeds: Feeds, memory: Memory, key: Key, uid: str) -> None:

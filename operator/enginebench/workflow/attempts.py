@@ -31,7 +31,8 @@ from enginebench.workflow.rules import children
 from enginebench.workflow.rules.attempt_end import end_of_attempt
 from enginebench.workflow.rules.collect import in_order, supersede
 from enginebench.workflow.skipped import measured, skipped
-from enginebench.workflow.target import TargetView, Terms, view
+from enginebench.workflow.target import TargetView, view
+from enginebench.workflow.terms import Terms
 from enginebench.workflow.turns import Turn, turns
 from enginebench.workflow.verdicts import outcome_of_points
 

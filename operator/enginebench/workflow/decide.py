@@ -6,11 +6,10 @@ any two calls of the API changes nothing in the outcome.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from enginebench.api import conditions as c
 from enginebench.api.invalid import invalid_reasons
-from enginebench.api.resolve import stop_when
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
 from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
@@ -27,7 +26,6 @@ from enginebench.workflow.rules.clock import tick, used_up
 from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
 from enginebench.workflow.status import Facts, compose
-from enginebench.workflow.target import terms
 from enginebench.workflow.target_status import target_status
 
 LOOK_SOON = timedelta(seconds=2)
@@ -36,6 +34,7 @@ LOOK_AGAIN = timedelta(seconds=10)
 """After anything else that was done, and where each pass looks for what nobody tells."""
 LOOK_RARELY = timedelta(seconds=60)
 """For an event that was lost."""
+NEVER = datetime.max.replace(tzinfo=UTC)
 HOLDS = (Role.ENGINE, Role.FETCH)
 """While a pod of these waits for admission the run's clock stands still."""
 
@@ -46,20 +45,21 @@ def decide(seen: Observed, at: datetime) -> Plan:
         return Plan()
     if c.is_true(seen.status.conditions, c.FINISHED):
         return after_the_end(seen, at)
-    if seen.spec is None:
+    if seen.spec is None or seen.terms is None:
         return _refused(seen, at)
 
     now = Moment(at)
     rows, keep = collect(seen)
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
-    alike = terms(seen.spec)
+    alike = seen.terms
     dataset = dataset_state(seen, alike.timeouts, active, now)
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
-    skip = stop_when(seen.spec)
     drafts = [draft(seen, target, rows, alike, active) for target in seen.spec.targets]
-    rows, drafts = told(settings.judged(seen, rows, drafts), drafts, skip)
-    rows, drafts = told(rows, [ended(seen, d, stop, now) for d in drafts], skip)
+    rows, drafts = told(settings.judged(seen, rows, drafts), drafts, alike.stop_when)
+    closed = [ended(seen, d, stop, now) for d in drafts]
+    if closed != drafts:  # what the end of an attempt makes of its rows
+        rows, drafts = told(rows, closed, alike.stop_when)
     drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, alike.timeouts, active, now)
     ready = dataset.ready and not fetches_left(seen.spec, drafts)
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
@@ -78,18 +78,19 @@ def decide(seen: Observed, at: datetime) -> Plan:
         waiting=_waiting(drafts),
     )
     status = compose(seen, facts, at)
+    changed = status != seen.status
     plan = Plan(
         keep=keep,
-        status=None if status == seen.status else status,
+        status=status if changed else None,
         actions=tuple(actions(seen, dataset, drafts, stop, now)),
-        events=happenings(seen.status, status),
+        events=happenings(seen.status, status) if changed else (),
     )
     if outcome is not None:  # no event tells of what is to be done next
         after = after_the_end(replace(seen, status=status), at)
         return replace(plan, wake_after=LOOK_SOON if after.actions else after.wake_after)
     look = _look(seen, plan, drafts)
-    until = at + LOOK_RARELY if now.next is None else now.next
-    return replace(plan, wake_after=min(look, until - at), stands_until=until)
+    wake = look if now.next is None else min(look, now.next - at)
+    return replace(plan, wake_after=wake, stands_until=now.next or NEVER)
 
 
 def _refused(seen: Observed, at: datetime) -> Plan:

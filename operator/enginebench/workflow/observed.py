@@ -13,6 +13,7 @@ from enum import StrEnum
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.results.messages import DatasetReport, EngineReport, Failure, ModelReport, Progress
 from enginebench.results.point_report import PointReport
+from enginebench.workflow.terms import Terms
 
 Fact = str | int | float | bool
 RAN, SENT = "requestsAtOnce", "requestsProbed"
@@ -275,6 +276,8 @@ class Observed:
     """None where the object does not fit the model (an older or laxer CRD let it in)."""
     spec_error: str
     status: BenchmarkRunStatus
+    terms: Terms | None = None
+    """Of the spec; None only where there is no spec."""
     children: tuple[Child, ...] = ()
     """Everything but pods of Jobs; the engine pods are in here and in `pods`."""
     pods: tuple[PodView, ...] = ()

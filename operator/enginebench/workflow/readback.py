@@ -6,7 +6,6 @@ from datetime import datetime
 from enginebench.api.fetching import COMMIT, DIGEST_OF_COMMIT, fetched_digest
 from enginebench.api.generators import GUIDELLM
 from enginebench.api.guidellm_rules import guidellm_of
-from enginebench.api.pod_resolve import resolve_pod
 from enginebench.api.v1alpha1 import (
     Attempt,
     BenchmarkRunSpec,
@@ -20,7 +19,6 @@ from enginebench.api.v1alpha1 import (
 from enginebench.results.messages import Progress
 from enginebench.workflow import gpus
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
-from enginebench.workflow.rules.collect import detailed
 from enginebench.workflow.target import TargetView
 
 MIB = 1024 * 1024
@@ -56,7 +54,7 @@ def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
         new.model_digest = heard.model_digest or _digest(seen, target) or new.model_digest
     facts = {**(new.effective or {}), **_told(seen, target)}
     arguments, environment = facts.pop(ARGUMENTS, None), facts.pop(ENVIRONMENT, None)
-    if detailed(seen):
+    if seen.terms is not None and seen.terms.detailed:
         share = ARGUMENTS_OF_ALL // len(seen.spec.targets) if seen.spec is not None else 0
         new.arguments = _text(arguments, min(ARGUMENTS_CHARACTERS, share)) or new.arguments
         new.environment = _text(environment, ENVIRONMENT_CHARACTERS) or new.environment
@@ -176,7 +174,8 @@ def _gpu(seen: Observed, target: TargetView) -> GpuStatus | None:
     """As GPU feature discovery labels the node (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery):
     a MIG profile that is a resource of its own has labels of its own."""
     assert seen.spec is not None  # a target comes from a spec
-    asked = resolve_pod(seen.spec, target.spec)
+    assert seen.terms is not None
+    asked = seen.terms.pods[target.name]
     if not asked.gpu_count:
         return None
     labels = seen.nodes[target.engine.node].labels if target.engine and target.engine.node in seen.nodes else {}

@@ -11,7 +11,6 @@ from enginebench.api.v1alpha1 import PointStatus
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.observed import RAN, SENT, Fact, Observed
 from enginebench.workflow.reasons import NOT_IN_FORCE
-from enginebench.workflow.rules.collect import detailed
 
 SLOTS = "numParallel"
 
@@ -89,7 +88,7 @@ def judged(seen: Observed, rows: Iterable[PointStatus], drafts: Sequence[Draft])
         comparison = of_attempt(seen, draft)
         if comparison is not None and comparison.different and draft.newest is not None:
             wrong[draft.view.name, draft.newest.number] = comparison.words
-    full = detailed(seen)
+    full = seen.terms is not None and seen.terms.detailed
     return [_marked(row, wrong.get((row.target, row.attempt), ""), full=full) for row in rows]
 
 

@@ -22,9 +22,9 @@ from enginebench.workflow.comparisons import MANY_POINTS, Truth, comparisons, ve
 from enginebench.workflow.names import child_name, data_selector
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.problem import CANCELLED, COMPLETED, Problem
-from enginebench.workflow.rules.collect import DETAILED_POINTS
 from enginebench.workflow.skipped import measured
 from enginebench.workflow.summary import summarize
+from enginebench.workflow.terms import DETAILED_POINTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from enginebench.api import resolve
 from enginebench.api.loadplan import PointPlan
 from enginebench.api.resolve import ResolvedTimeouts
-from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, Target, TargetStatus
+from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Reference, Role
+from enginebench.workflow.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -115,28 +115,6 @@ class TargetView:
     def rows_in(self, repeat: int | None) -> tuple[PointStatus, ...]:
         """The rows of a repeat (None: all)."""
         return self.rows if repeat is None else tuple(row for row in self.rows if row.repeat == repeat)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the spec says of all its targets alike."""
-
-    timeouts: ResolvedTimeouts
-    planned: tuple[PointPlan, ...]
-    longest_point: int | None
-    longest_step: int
-    load_pods: int
-
-
-def terms(spec: BenchmarkRunSpec) -> Terms:
-    """As the run has them, its defaults filled in."""
-    return Terms(
-        timeouts=resolve.timeouts(spec),
-        planned=resolve.points(spec),
-        longest_point=resolve.longest_point_seconds(spec),
-        longest_step=resolve.longest_step_seconds(spec),
-        load_pods=resolve.load_pods(spec),
-    )
 
 
 def view(

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from enginebench.api import conditions as c
-from enginebench.api.resolve import repeats
 from enginebench.api.v1alpha1 import Condition, DownloadStatus, TargetStatus
 from enginebench.workflow import readback, settings
 from enginebench.workflow.attempts import Draft
@@ -21,7 +20,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
     target = draft.view
     phase, message = _phase(seen, draft, stop)
     served = draft.open and target.verified and not draft.fresh
-    several = seen.spec is not None and repeats(seen.spec).count > 1
+    several = seen.terms is not None and seen.terms.repeated
     repeated = over_repeats(target.rows, draft.attempts, target.status.repeats) if several else None
     if phase == "Succeeded" and engines_differ(repeated):
         message += "; the repeats had different engines: see repeats.engines"

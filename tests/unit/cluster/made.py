@@ -9,12 +9,14 @@ from enginebench.cluster import children
 from enginebench.engines.base import Platform
 from enginebench.workflow.observed import Observed, Role
 from enginebench.workflow.plan import Create
+from enginebench.workflow.terms import terms
 from tests.unit.cluster.fake import NOW, RUN_UID, run
 
 PLATFORM = Platform(image="registry.example/enginebench:0.1.0", image_pull_policy="Never")
 
 
 def seen(text: str = "") -> Observed:
+    spec = BenchmarkRunSpec.model_validate(run(text)["spec"])
     return Observed(
         namespace="ns",
         name="r",
@@ -22,9 +24,10 @@ def seen(text: str = "") -> Observed:
         generation=1,
         created=NOW,
         deleting=None,
-        spec=BenchmarkRunSpec.model_validate(run(text)["spec"]),
+        spec=spec,
         spec_error="",
         status=BenchmarkRunStatus(),
+        terms=terms(spec),
     )
 
 

@@ -14,6 +14,7 @@ from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Child, Heard, Observed, PodView, ReceivedPoint, Role, Terminated
 from enginebench.workflow.plan import Create, Delete, Plan
 from enginebench.workflow.target import TargetView
+from enginebench.workflow.terms import terms
 
 START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 RUN, UID = "run", "run-uid"
@@ -162,7 +163,8 @@ def observed(**changes: Any) -> Observed:
         "spec_error": "",
         "status": BenchmarkRunStatus(observed_generation=-1),
     }
-    return Observed(**values | changes)
+    values |= changes
+    return Observed(**{"terms": terms(values["spec"]) if values["spec"] is not None else None} | values)
 
 
 def carried_out(seen: Observed, plan: Plan, now: datetime) -> Observed:

@@ -13,6 +13,7 @@ from enginebench.results.point_report import Censored, Evidence, Figure, Request
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, Role, StoredPoint
 from enginebench.workflow.plan import Create, DeleteRun, Plan
+from enginebench.workflow.terms import terms
 from tests.unit.workflow.build import (
     at,
     carried_out,
@@ -185,7 +186,7 @@ def test_suspend_frees_the_gpu_and_resume_measures_only_what_is_missing() -> Non
 
 def test_a_sweep_that_goes_on_is_told_what_was_measured() -> None:
     swept = spec().workload.document() | {"load": {"sweep": {"points": 3, "concurrency": {"max": 64}}}}
-    seen = replace(measured(), spec=spec(suspend=True, workload=swept))
+    seen = replace(measured(), spec=spec(suspend=True, workload=swept), terms=terms(spec(workload=swept)))
     seen, _ = step(seen, 20)
     seen, _ = step(replace(seen, pods=()), 60)
     _, plan = step(replace(seen, spec=spec(workload=swept), children=(), pods=()), 100)

@@ -13,6 +13,7 @@ from enginebench.results.point_report import Censored, Figure, RequestCounts
 from enginebench.workflow.observed import NodeView, Observed
 from enginebench.workflow.readback import ARGUMENTS_CHARACTERS, ARGUMENTS_OF_ALL
 from enginebench.workflow.settings import compared
+from enginebench.workflow.terms import terms
 from tests.unit.workflow.build import at, engine, heard, load, observed, received, spec, step
 
 ASKED = {"numParallel": 8, "contextLength": 4096}
@@ -240,9 +241,11 @@ def test_another_commit_of_the_same_name_is_another_model() -> None:
 def test_the_gpu_is_read_from_the_node_s_labels() -> None:
     gpu = {"nvidia.com/gpu.product": "A100", "nvidia.com/gpu.memory": "40960", "nvidia.com/mig.strategy": "mixed"}
     labels = gpu | {"nvidia.com/cuda.driver-version.full": "570.1", "nvidia.com/cuda.runtime-version.full": "12.8"}
+    run = spec(engineDefaults={"gpu": {"count": 1}})
     seen = replace(
         serving({}, ASKED),
-        spec=spec(engineDefaults={"gpu": {"count": 1}}),
+        spec=run,
+        terms=terms(run),
         nodes={"gpu-1": NodeView("gpu-1", labels=labels)},
     )
     seen, _ = step(seen, 10)

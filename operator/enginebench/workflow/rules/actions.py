@@ -6,8 +6,7 @@ from datetime import datetime
 
 from enginebench.api.fetching import commit_of, fetched_digest
 from enginebench.api.loadplan import Measured
-from enginebench.api.pod_resolve import resolve_pod
-from enginebench.api.resolve import stop_when, sweep, topology
+from enginebench.api.resolve import topology
 from enginebench.api.v1alpha1 import Attempt
 from enginebench.workflow.attempts import Draft
 from enginebench.workflow.kueue import QUEUE
@@ -65,8 +64,8 @@ def _queued(seen: Observed, draft: Draft) -> bool:
     pod = draft.view.engine if not draft.fresh else None
     if pod is not None:
         return pod.gated
-    assert seen.spec is not None  # a target comes from a spec
-    return draft.view.has_engine and QUEUE in {**seen.queue_labels, **resolve_pod(seen.spec, draft.view.spec).labels}
+    assert seen.terms is not None  # a target comes from a spec
+    return draft.view.has_engine and (QUEUE in seen.queue_labels or QUEUE in seen.terms.pods[draft.view.name].labels)
 
 
 def _unknown_where(draft: Draft) -> bool:
@@ -118,7 +117,7 @@ def _wanted(seen: Observed, draft: Draft, attempt: Attempt, dataset: DatasetStat
         revision=commit_of(fetched_digest(seen.spec, seen.status.targets or (), draft.view.spec)),
         url=draft.view.url or _told_url(draft),
         points=draft.missing,
-        measured=_measured(draft) if sweep(seen.spec) is not None or stop_when(seen.spec) is not None else (),
+        measured=_measured(draft) if seen.terms is not None and seen.terms.goes_on else (),
         dataset_digest=(dataset.read.digest or "") if dataset.read is not None else "",
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from enginebench.api.generators import GUIDELLM
-from enginebench.api.resolve import points, repeats, stop_when
 from enginebench.api.v1alpha1 import (
     AtLeast,
     Attempt,
@@ -28,10 +27,6 @@ Key = tuple[str, int, int]
 """(target, attempt, index): a point belongs to exactly one attempt."""
 
 COLD = "the warm-up reached its bound (workload.warmup.maxSeconds) before all that it had sent was answered"
-DETAILED_POINTS = 200
-"""The status must stay under 256 KiB: a run of more points tells TTFT and ITL there, the rest in the data alone.
-With repeats, or where saturation is judged, it tells P50 and P99 of each, and makes room for what else there is."""
-
 MEASURED_AGAIN = frozenset({"Interrupted", "EngineRestarted", "ErrorRate", "LoadPodLost"})
 """A point with one of these is measured again when its attempt was cut off through no fault of its own: the errors
 may be those of an engine that was taken away."""
@@ -141,17 +136,16 @@ def _row(seen: Observed, key: Key, received: ReceivedPoint, engine_end: float | 
         gpu_sharing=_gpu_sharing(seen, target),
         context_length=_context_length(seen, target),
     )
-    full = detailed(seen)
-    repeated = seen.spec is not None and repeats(seen.spec).count > 1
-    stop = stop_when(seen.spec) if seen.spec is not None else None
-    judged = stop is not None and stop.saturated
-    outline = (repeated or judged) and not full
+    assert seen.terms is not None  # a load pod follows from a spec
+    full = seen.terms.detailed
+    judged = seen.terms.stop_when is not None and seen.terms.stop_when.saturated
+    outline = (seen.terms.repeated or judged) and not full
     other = report.generator == GUIDELLM
     return PointStatus(
         target=target,
         attempt=attempt,
         index=index,
-        repeat=report.repeat if repeated else None,
+        repeat=report.repeat if seen.terms.repeated else None,
         load=PointLoad(
             concurrency=report.concurrency,
             throughput=report.throughput or None,
@@ -230,15 +224,6 @@ def _message(verdict: Verdict, report: PointReport) -> str | None:
     cold = COLD if report.evidence.warmup_bound_reached else ""
     lost = f"its single requests could not be kept: {report.requests_error}" if report.requests_error else ""
     return "; ".join(part for part in (verdict.message, cold, lost) if part) or None
-
-
-def detailed(seen: Observed) -> bool:
-    """The run is small enough to be told at length in the status."""
-    return _points_planned(seen) <= DETAILED_POINTS
-
-
-def _points_planned(seen: Observed) -> int:
-    return len(seen.spec.targets) * len(points(seen.spec)) if seen.spec is not None else 0
 
 
 def _percentiles(figure: Figure, *, outline: bool = False) -> PercentileStatus | None:
