@@ -181,7 +181,7 @@ def next_turn(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> Turn | None:
 
 def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
     """A child of the attempt cannot be created: an object of its name is somebody else's."""
-    for role, kind in KIND_OF.items():
+    for role, kind in KIND_OF.items() if seen.name_conflicts else ():
         name = f"{kind}/{child_name(seen.name, seen.uid, role, target, attempt)}"
         if name in seen.name_conflicts:
             return Problem("NameConflict", f"{name} exists and does not belong to this run. Delete it, and run again.")
@@ -190,7 +190,7 @@ def conflict(seen: Observed, target: str, attempt: int) -> Problem | None:
 
 def _creation_refused(seen: Observed, target: TargetView, now: Moment) -> Problem | None:
     attempt = target.attempt
-    if attempt is None or attempt.start_time is None:
+    if attempt is None or attempt.start_time is None or not seen.created_errors:
         return None
     since = max(attempt.start_time, target.active_since or attempt.start_time)
     for role, kind in KIND_OF.items():

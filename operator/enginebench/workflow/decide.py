@@ -60,8 +60,8 @@ def decide(seen: Observed, at: datetime) -> Plan:
     closed = [ended(seen, d, stop, now) for d in drafts]
     if closed != drafts:  # what the end of an attempt makes of its rows
         rows, drafts = told(rows, closed, alike.stop_when)
-    drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, alike.timeouts, active, now)
-    ready = dataset.ready and not fetches_left(seen.spec, drafts)
+    drafts = fetches(seen, seen.spec, dataset.ready, drafts, stop, alike, active, now)
+    ready = dataset.ready and not fetches_left(alike, drafts)
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from enginebench.api.fetching import claim_of, source_of
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, ModelFetch
 from enginebench.workflow.attempts import Draft, conflict
@@ -28,6 +27,7 @@ from enginebench.workflow.problem import (
 from enginebench.workflow.rules import children
 from enginebench.workflow.rules.pod_end import last_lines
 from enginebench.workflow.rules.pod_start import stuck
+from enginebench.workflow.terms import Terms
 
 SILENCE_LIMIT = timedelta(seconds=180)
 """The pod speaks about once a second; a node under the load of a download may hold its log up for a while."""
@@ -49,15 +49,15 @@ def fetches(
     ready: bool,
     drafts: Sequence[Draft],
     stop: Problem | None,
-    timeouts: ResolvedTimeouts,
+    alike: Terms,
     active: ActiveTime,
     now: Moment,
 ) -> list[Draft]:
     """The open fetch ends if it has come to its end; the next one begins when nothing of ours holds a volume."""
-    drafts = [replace(d, fetch=_ended(seen, d, stop, timeouts, active, now)) if d.fetching else d for d in drafts]
+    drafts = [replace(d, fetch=_ended(seen, d, stop, alike.timeouts, active, now)) if d.fetching else d for d in drafts]
     if stop is not None or spec.suspend or not ready or any(d.open or d.fetching for d in drafts):
         return drafts
-    place = _next(spec, drafts)
+    place = _next(alike, drafts)
     if place is None or children.busy(seen, now):
         return drafts
     old = drafts[place].fetch
@@ -70,9 +70,9 @@ def fetches(
     return drafts
 
 
-def fetches_left(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> bool:
+def fetches_left(alike: Terms, drafts: Sequence[Draft]) -> bool:
     """A model is still to come: no engine is created before."""
-    return any(d.fetching for d in drafts) or _next(spec, drafts) is not None
+    return any(d.fetching for d in drafts) or _next(alike, drafts) is not None
 
 
 def phase_of_fetch(seen: Observed, draft: Draft) -> Phase:
@@ -95,14 +95,15 @@ def heard_of_fetch(seen: Observed, draft: Draft) -> Heard:
     return _view(seen, draft.view.name, draft.fetch).heard if draft.fetch is not None and draft.fetching else SILENCE
 
 
-def _next(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> int | None:
+def _next(alike: Terms, drafts: Sequence[Draft]) -> int | None:
     """The first target whose model nobody has fetched yet. One that had an engine has its model."""
-    done = {source_of(spec, d.view.spec) for d in drafts if d.fetch is not None and d.fetch.reason == COMPLETED}
+    done = [alike.sources.get(d.view.name) for d in drafts if d.fetch is not None and d.fetch.reason == COMPLETED]
     for place, d in enumerate(drafts):
         begun = d.fetch is not None and d.fetch.reason not in AGAIN
-        if begun or d.attempts or d.end is not None or not claim_of(spec, d.view.spec):
+        source = alike.sources.get(d.view.name)
+        if source is None or begun or d.attempts or d.end is not None:
             continue
-        if source_of(spec, d.view.spec) not in done:
+        if source not in done:
             return place
     return None
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enginebench.api import resolve
+from enginebench.api.fetching import Source, claim_of, source_of
 from enginebench.api.loadplan import PointPlan, StopPlan
 from enginebench.api.pod_resolve import ResolvedPod, resolve_pod
 from enginebench.api.resolve import ResolvedTimeouts
@@ -33,6 +34,8 @@ class Terms:
     """The run is small enough to be told at length in the status."""
     pods: Mapping[str, ResolvedPod]
     """By target."""
+    sources: Mapping[str, Source]
+    """By target, of those whose model is fetched onto a claim."""
 
 
 def terms(spec: BenchmarkRunSpec) -> Terms:
@@ -49,4 +52,5 @@ def terms(spec: BenchmarkRunSpec) -> Terms:
         goes_on=stop_when is not None or resolve.sweep(spec) is not None,
         detailed=len(spec.targets) * len(planned) <= DETAILED_POINTS,
         pods={target.name: resolve_pod(spec, target) for target in spec.targets},
+        sources={target.name: source_of(spec, target) for target in spec.targets if claim_of(spec, target)},
     )
