@@ -1,6 +1,7 @@
 """Base classes of everything in the contract: how names are written, and how strictly documents are read."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer, model_validator
@@ -64,6 +65,7 @@ class StatusObject(Object):
     )
 
 
+@lru_cache(maxsize=4096)
 def _seconds(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 

@@ -48,7 +48,10 @@ TRUE = "True"
 
 def get_condition(conditions: Sequence[Condition] | None, type_: str) -> Condition | None:
     """The condition of this type, if there."""
-    return next((condition for condition in conditions or () if condition.type == type_), None)
+    for condition in conditions or ():
+        if condition.type == type_:
+            return condition
+    return None
 
 
 def is_true(conditions: Sequence[Condition] | None, type_: str) -> bool:
