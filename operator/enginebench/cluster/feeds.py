@@ -5,11 +5,11 @@ A feed is only memory: after a restart of the operator it is filled again from t
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-import msgspec
+from msgspec.structs import replace
 
 from enginebench.results.frames import Decoder, is_frame
 from enginebench.results.messages import DatasetReport, End, EngineReport, Failure, ModelReport, Progress
@@ -134,7 +134,7 @@ def _news(old: Progress | None, progress: Progress) -> News:
     """What the same words are worth again: nothing, they only show that the pod lives."""
     if old is None or (old.stage, old.point) != (progress.stage, progress.point):
         return News.EVENT
-    return News.NONE if msgspec.structs.replace(progress, at=old.at) == old else News.PROGRESS
+    return News.NONE if replace(progress, at=old.at) == old else News.PROGRESS
 
 
 class Feeds:

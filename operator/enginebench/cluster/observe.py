@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from pydantic import ValidationError
 
 from enginebench.api import resolve
@@ -268,7 +269,7 @@ def _keepable(heard: Heard, pod: LoadPod, known: RunMemory) -> Heard:
     if not known.given_up:
         return heard
     points = tuple(p for p in heard.points if (pod.target, pod.attempt, p.report.index) not in known.given_up)
-    return replace(heard, points=points)
+    return msgspec.structs.replace(heard, points=points)
 
 
 async def _facts(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.results.messages import DatasetReport, EngineReport, Failure, ModelReport, Progress
 from enginebench.results.point_report import PointReport
@@ -225,9 +227,8 @@ class StoredPoint:
     point: ReceivedPoint
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """All that one load or fetch pod has said so far, by its log."""
+class Heard(msgspec.Struct, frozen=True):
+    """All that one load or fetch pod has said so far, by its log. A new one comes with each line."""
 
     progress: Progress | None = None
     dataset: DatasetReport | None = None

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from enginebench.results.messages import Failure, Progress
 from enginebench.results.point_report import RequestCounts
@@ -21,8 +22,8 @@ WRONG = heard(verified=False, failure=Failure(reason="WrongModel", message="serv
 REFUSED = heard(verified=False, failure=Failure(reason="VerificationFailed", message="no"), milestone_at=None)
 TOLD_TO_STOP = heard(failure=Failure(reason="Interrupted", message="SIGTERM"), ended=True)
 TALKING = heard(heard_at=at(985), milestone_at=at(10))
-MOVING = replace(TALKING, heard_at=at(9999), moved_at=at(900))
-DRAINING = replace(MOVING, progress=Progress(stage="Draining"))
+MOVING = structs.replace(TALKING, heard_at=at(9999), moved_at=at(900))
+DRAINING = structs.replace(MOVING, progress=Progress(stage="Draining"))
 GATED = load(gates=("kueue.x-k8s.io/admission",), phase="Pending", scheduled_at=None, started_at=None, node="")
 GONE = {"load": None, "load_job": None}
 
@@ -73,8 +74,8 @@ def evicted(message: str) -> PodView:
         ({"heard": UNHEARD}, 1801, None),
         ({"heard": UNHEARD}, 1802, "StartupTimeout"),
         ({"heard": DOWNLOADING}, 1802, "StartupTimeout"),
-        ({"heard": replace(REFUSED, heard_at=at(1801))}, 1803, None),
-        ({"heard": replace(REFUSED, heard_at=at(1801))}, 1806, "VerificationFailed"),
+        ({"heard": structs.replace(REFUSED, heard_at=at(1801))}, 1803, None),
+        ({"heard": structs.replace(REFUSED, heard_at=at(1801))}, 1806, "VerificationFailed"),
         ({"heard": Heard(), **GONE, "rows": (row(0),)}, 1802, "LoadPodDeleted"),
         # the load pod
         ({"load": load(deleting=at(15))}, 20, "LoadPodDeleted"),
@@ -104,7 +105,7 @@ def evicted(message: str) -> PodView:
         ({"heard": MOVING, "longest_step": 200}, 1280, "PointTimeout"),
         ({"heard": DRAINING, "longest_step": 200}, 1280 + 2 * 890 - 1, None),
         ({"heard": DRAINING, "longest_step": 200}, 1280 + 2 * 890, "PointTimeout"),
-        ({"heard": replace(MOVING, moved_at=None), "longest_step": 200}, 390, "PointTimeout"),
+        ({"heard": structs.replace(MOVING, moved_at=None), "longest_step": 200}, 390, "PointTimeout"),
         ({"heard": MOVING, "rows": MEASURED}, 1280, None),
         ({"load": GATED, "heard": Heard()}, 3601, None),
         ({"load": GATED, "heard": Heard()}, 3602, "Unschedulable"),
@@ -255,7 +256,7 @@ def test_a_load_pod_that_never_verifies_an_endpoint_is_given_up() -> None:
 def test_an_engine_is_not_waited_for_while_the_load_pod_still_reads_its_data_set(
     read_at: float | None, late: float
 ) -> None:
-    heard_so_far = replace(UNHEARD, dataset_at=None if read_at is None else at(read_at))
+    heard_so_far = structs.replace(UNHEARD, dataset_at=None if read_at is None else at(read_at))
     waits = replace(target().timeouts, dataset_seconds=600)
     endpoint = target().spec.model_validate({"name": "e", "endpoint": {"url": "http://x:1", "model": "m"}})
     for changes, last in (({}, late), ({"spec": endpoint, "engine": None}, late + 60)):

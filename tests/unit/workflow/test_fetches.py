@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from enginebench.api.v1alpha1 import EngineStatus
 from enginebench.results.messages import Failure, ModelReport, Progress
@@ -83,7 +84,7 @@ def revision(plan: Plan) -> str:
 @pytest.mark.parametrize(("digest", "pinned"), [(f"commit:{'e' * 40}", "e" * 40), (f"sha256:{'f' * 64}", ""), ("", "")])
 def test_engines_take_the_commit_that_was_fetched_and_the_status_names_what_they_took(digest: str, pinned: str) -> None:
     seen = begun(spec=spec(targets=[TARGETS[0], TARGETS[2]]))  # the same model, and so one fetch
-    seen, _ = step(saying(seen, replace(THERE, model=ModelReport(digest=digest))), 5)
+    seen, _ = step(saying(seen, structs.replace(THERE, model=ModelReport(digest=digest))), 5)
     for place, target in enumerate(("v", "w")):
         seen, plan = step(seen, 10 + 20 * place)
         assert revision(plan) == pinned
@@ -122,7 +123,9 @@ def test_how_far_it_is_is_told_in_steps() -> None:
         "bytesDone": 3_200_000_000, "bytesTotal": 16_000_000_000, "bytesPerSecond": 100_000_000, "remainingSeconds": 127,
     }  # fmt: skip
     assert plan.status.message == "v: downloading org/tiny"
-    further = replace(THERE, model=None, ended=False, progress=replace_bytes(said, 3_301_000_000), heard_at=at(31))
+    further = structs.replace(
+        THERE, model=None, ended=False, progress=replace_bytes(said, 3_301_000_000), heard_at=at(31)
+    )
     assert step(saying(seen, further), 31)[1].status is None  # the status is not written for each word
 
 

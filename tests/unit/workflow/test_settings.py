@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, ModelFetch, TargetStatus
@@ -68,7 +69,7 @@ def serving(effective: dict[str, Any], facts: dict[str, Any] | None, *, points: 
     seen, _ = step(observed(asked={"a-sim": ASKED}), 0)
     said = heard(*(received(i) for i in range(points)), ended=points > 1)
     assert said.engine is not None
-    said = replace(said, engine=EngineReport(served_model="m", effective=effective, at=at(3).timestamp()))
+    said = structs.replace(said, engine=EngineReport(served_model="m", effective=effective, at=at(3).timestamp()))
     pod, mine = engine(attempt=attempt), load(attempt=attempt)
     known = {} if facts is None else {pod.uid: facts}
     return replace(seen, pods=(pod, mine), heard={mine.uid: said}, engine_facts=known)
@@ -176,7 +177,7 @@ def test_a_run_of_many_points_keeps_its_status_small(targets: int, users: int, k
             ],
         ),
         pods=tuple(pod for n in names for pod in (engine(n, image_id=f"i@sha256:{'1' * 64}"), load(n))),
-        heard={load(n).uid: replace(heard(*points), engine=report) for n in names},
+        heard={load(n).uid: structs.replace(heard(*points), engine=report) for n in names},
         engine_facts={engine(n).uid: facts for n in names},
     )
     seen, _ = step(seen, 10)
