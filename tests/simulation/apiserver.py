@@ -1,7 +1,7 @@
 """`KubeApi` in memory: the calls of the operator, each with its latency and, where a fault says so, its trouble."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,8 +21,7 @@ RUN_STATUS_AT_FIRST = {"observedGeneration": -1}
 """The CRD's default of `status`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request of the operator."""
 
     number: int
@@ -158,10 +157,10 @@ class VirtualCluster:
         if (meta.get("uid", item.uid), meta.get("resourceVersion")) != (item.uid, current):
             said = "the object has been modified; please apply your changes to the latest version"
             raise self._refused(call, ApiError(409, "Conflict", said))
-        before = item.copy()
-        if run.get("status") != item.obj.get("status"):
-            item.obj["status"] = run.get("status", {})
-            self.transcript.status(before, item.obj)
+        before, old, new = item.copy(), item.obj.get("status"), run.get("status", {})
+        if new != old:
+            item.obj["status"] = new
+            self.transcript.status(old, new)
             self.store.touch(item)
         after = item.copy()
         for told in self.wrote_status:

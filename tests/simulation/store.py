@@ -5,7 +5,7 @@ every eighth. Controllers of the virtual cluster change `Item.obj` in place and 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -75,7 +75,8 @@ class Item:
     @property
     def phase(self) -> str:
         """status.phase of a Pod."""
-        return cast(str, self.obj.get("status", {}).get("phase", ""))
+        phase: str = self.obj.get("status", {}).get("phase", "")
+        return phase
 
     @property
     def over(self) -> bool:
@@ -85,7 +86,8 @@ class Item:
     @property
     def node(self) -> str:
         """spec.nodeName of a Pod."""
-        return cast(str, self.obj["spec"].get("nodeName", ""))
+        node: str = self.obj["spec"].get("nodeName", "")
+        return node
 
     def __repr__(self) -> str:
         return f"{self.kind}/{self.name}"

@@ -369,9 +369,8 @@ def test_a_url_leads_through_the_services_selector_and_port(cluster: Cluster) ->
 def test_the_transcript_tells_what_changed() -> None:
     cluster = Cluster()
     transcript = Transcript(cluster.timeline)
-    transcript.status({"status": {"phase": "Running", "targets": [{"name": "a", "phase": "Waiting"}]}}, {
-        "status": {"phase": "Running", "targets": [{"name": "a", "phase": "Loading"}]}
-    })  # fmt: skip
+    before, after = ({"phase": "Running", "targets": [{"name": "a", "phase": phase}]} for phase in ("Waiting", "Loading"))
+    transcript.status(before, after)
     assert transcript.lines() == ["     0.000  status    targets.a.phase: 'Waiting' → 'Loading';"]
 
 

@@ -25,8 +25,8 @@ class Transcript:
     def answer(self, call: "Call", text: str) -> None:
         self._lines.append((self._clock.now, "answer", (f"{call.verb} {call.kind} {call.name}: {text}",)))
 
-    def status(self, before: Obj, after: Obj) -> None:
-        self._lines.append((self._clock.now, "status", (before.get("status"), after.get("status"))))
+    def status(self, before: Obj | None, after: Obj) -> None:
+        self._lines.append((self._clock.now, "status", (before, after)))
 
     @property
     def calls(self) -> "list[Call]":
