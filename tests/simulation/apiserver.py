@@ -8,7 +8,7 @@ import msgspec
 from enginebench.cluster.api import ApiError, Kind, Obj
 from tests.simulation.admission import admit
 from tests.simulation.selectors import by_fields, by_labels
-from tests.simulation.store import Item, Store
+from tests.simulation.store import CHECKED, Item, Store, clone
 from tests.simulation.transcript import Transcript
 
 LATENCY = 0.004
@@ -81,6 +81,14 @@ class VirtualCluster:
         self.transcript.answer(call, f"{refusal.status} {refusal.reason}: {refusal}")
         return refusal
 
+    def _plain(self, body: Obj) -> Obj:
+        """The body as it comes out of HTTP: nothing is shared with the caller. That there is only JSON in it, is looked
+        after in every eighth call."""
+        arrived = clone(body)
+        if self.calls % CHECKED == 0 and msgspec.json.decode(msgspec.json.encode(body)) != arrived:
+            raise AssertionError(f"what JSON cannot hold was sent: {body}")
+        return arrived
+
     async def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         """The object, or None."""
         call = self._begin("get", kind, name)
@@ -117,7 +125,7 @@ class VirtualCluster:
 
     async def create(self, kind: Kind, namespace: str, body: Obj) -> Obj:
         """POST."""
-        body = plain(body)
+        body = self._plain(body)
         meta = body.setdefault("metadata", {})
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = f"{meta['generateName']}{self.calls:05d}"
@@ -147,7 +155,7 @@ class VirtualCluster:
 
     async def replace_status(self, run: Obj) -> Obj:
         """PUT of the status."""
-        run = plain(run)
+        run = self._plain(run)
         meta = run["metadata"]
         call = self._begin("replace_status", "BenchmarkRun", meta["name"], run)
         item = self.store.find("BenchmarkRun", meta["namespace"], meta["name"])
@@ -187,8 +195,3 @@ class VirtualCluster:
             self.current = None
         self._end(call)
         return text.decode(errors="replace")
-
-
-def plain(body: Obj) -> Obj:
-    """The body as it comes out of HTTP: only JSON, and nothing shared with the caller."""
-    return msgspec.json.decode(msgspec.json.encode(body))  # type: ignore[no-any-return]  # a JSON object in, one out

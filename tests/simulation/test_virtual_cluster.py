@@ -185,6 +185,15 @@ def test_who_reads_must_not_write(cluster: Cluster) -> None:
         spoil_every_version()
 
 
+def test_what_json_cannot_hold_is_noticed(cluster: Cluster) -> None:
+    def send_tuples() -> None:
+        for number in range(1, 16):
+            create(cluster, "ConfigMap", {"metadata": {"name": f"c{number}"}, "tuple": ("a",)})
+
+    with pytest.raises(AssertionError, match="what JSON cannot hold was sent"):
+        send_tuples()
+
+
 def test_the_virtual_process_has_the_numbers_of_the_real_one() -> None:
     """`tests.simulation.operator` stands for these modules, whose clients take a second to import."""
     from enginebench.cluster import follow
@@ -369,7 +378,9 @@ def test_a_url_leads_through_the_services_selector_and_port(cluster: Cluster) ->
 def test_the_transcript_tells_what_changed() -> None:
     cluster = Cluster()
     transcript = Transcript(cluster.timeline)
-    before, after = ({"phase": "Running", "targets": [{"name": "a", "phase": phase}]} for phase in ("Waiting", "Loading"))
+    before, after = (
+        {"phase": "Running", "targets": [{"name": "a", "phase": phase}]} for phase in ("Waiting", "Loading")
+    )
     transcript.status(before, after)
     assert transcript.lines() == ["     0.000  status    targets.a.phase: 'Waiting' → 'Loading';"]
 
