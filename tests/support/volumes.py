@@ -1,11 +1,13 @@
 """A folder of the worker node as a claim in a test's namespace."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Literal
 
-from tests.support.cluster import Cluster, Namespace
+from tests.support.cluster import Cluster, Namespace, eventually
 
 MODELS = "models"
 WORKER = {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "Exists"}]}
@@ -34,9 +36,19 @@ def claim(
     cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume_name}, "spec": volume})
     namespace.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": wanted})
     try:
+        eventually(partial(_bound, namespace, name), within=60, what=f"the claim {name} bound to {volume_name}")
         yield name
     finally:
         cluster.kubectl("delete", "persistentvolume", volume_name, "--wait=false")
+
+
+def _bound(namespace: Namespace, claim: str) -> bool:
+    """Whether it is; if not, it is changed: what its controller could not bind at once it looks at again when that
+    changes, and else every quarter of a minute."""
+    if namespace.kubectl("get", f"pvc/{claim}", "--output=jsonpath={.status.phase}") == "Bound":
+        return True
+    namespace.kubectl("annotate", f"pvc/{claim}", "--overwrite", f"enginebench.dev/waited-for={time.monotonic()}")
+    return False
 
 
 @contextmanager
