@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.plan import Plan
@@ -45,7 +46,7 @@ def test_whatever_goes_wrong(first: int) -> None:
 
 
 def test_until_the_time_that_an_idle_plan_tells_nothing_would_follow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes rely on it: what has not changed is not decided again before."""
+    """Passes rely on it: what has not changed is not decided again before. And the status is read as it was written."""
     looked = 0
 
     def checked(seen: Observed, at: datetime) -> Plan:
@@ -54,6 +55,8 @@ def test_until_the_time_that_an_idle_plan_tells_nothing_would_follow(monkeypatch
         if plan.idle and plan.stands_until is not None:
             looked += 1
             assert decide(seen, max(at, plan.stands_until - timedelta(microseconds=1))).idle
+        if plan.status is not None:
+            assert BenchmarkRunStatus.model_validate(plan.status.document()) == plan.status
         return plan
 
     monkeypatch.setattr("enginebench.cluster.reconcile.decide", checked)

@@ -54,7 +54,8 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
     await _keep_all(api, seen, plan, known, now)
     if plan.status is not None:
         try:
-            await api.replace_status({**sight.run, "status": plan.status.document()})
+            told = plan.status.document()
+            written = await api.replace_status({**sight.run, "status": told})
         except Unavailable as error:
             await _status_refused(api, seen, plan, known, error, now)
             raise
@@ -63,6 +64,8 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
                 return Outcome(again=True)
             await _status_refused(api, seen, plan, known, error, now)
             raise StatusRefusedError(f"status refused: {error}") from error
+        if written.get("status") == told:  # as it would be read again
+            known.status, known.resource_version = plan.status, written["metadata"]["resourceVersion"]
     known.status_refused = None
     await _delete_all(api, seen, plan)
     again = await _create_all(api, seen, plan, known, platform, now)

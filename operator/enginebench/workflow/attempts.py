@@ -129,7 +129,7 @@ def ended(seen: Observed, d: Draft, stop: Problem | None, now: Moment) -> Draft:
     newest = d.newest
     if newest is None or not d.open or (problem := _why_end(seen, d.view, now, stop)) is None:
         return d
-    update = {"end_time": now.at, "reason": problem.reason, "message": problem.message or None}
+    update = {"end_time": now.stamp, "reason": problem.reason, "message": problem.message or None}
     return replace(d, attempts=(*d.attempts[:-1], newest.model_copy(update=update)))
 
 
@@ -165,7 +165,7 @@ def start_next(
         place, repeat = turn
         d = drafts[place]
         number = d.newest.number + 1 if d.newest is not None else 1
-        attempts = (*d.attempts, Attempt(number=number, start_time=now.at, repeat=repeat))[-ATTEMPTS_KEPT:]
+        attempts = (*d.attempts, Attempt(number=number, start_time=now.stamp, repeat=repeat))[-ATTEMPTS_KEPT:]
         drafts[place] = replace(d, attempts=attempts)
     return drafts
 

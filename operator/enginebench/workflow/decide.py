@@ -45,10 +45,10 @@ def decide(seen: Observed, at: datetime) -> Plan:
         return Plan()
     if c.is_true(seen.status.conditions, c.FINISHED):
         return after_the_end(seen, at)
-    if seen.spec is None or seen.terms is None:
-        return _refused(seen, at)
-
     now = Moment(at)
+    if seen.spec is None or seen.terms is None:
+        return _refused(seen, now.stamp)
+
     rows, keep = collect(seen)
     active = tick(seen.status.active, counting=_counting(seen, seen.spec), now=now)
     alike = seen.terms
@@ -65,7 +65,7 @@ def decide(seen: Observed, at: datetime) -> Plan:
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)
-    targets = [target_status(seen, d, stop, at) for d in drafts]
+    targets = [target_status(seen, d, stop, now.stamp) for d in drafts]
     facts = Facts(
         targets=targets,
         rows=rows,
@@ -77,7 +77,7 @@ def decide(seen: Observed, at: datetime) -> Plan:
         doing=_doing(targets, _current(seen.spec, drafts), dataset, stop),
         waiting=_waiting(drafts),
     )
-    status = compose(seen, facts, at)
+    status = compose(seen, facts, now.stamp)
     changed = status != seen.status
     plan = Plan(
         keep=keep,

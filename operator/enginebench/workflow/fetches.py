@@ -63,7 +63,7 @@ def fetches(
     old = drafts[place].fetch
     begun = ModelFetch(
         number=old.number + 1 if old is not None else 1,
-        start_time=now.at,
+        start_time=now.stamp,
         disruptions=old.disruptions if old is not None and old.reason in DISRUPTIONS else None,
     )
     drafts[place] = replace(drafts[place], fetch=begun)
@@ -133,7 +133,7 @@ def _ended(
         problem = Problem(SUSPENDED, "suspended by spec.suspend")
     if problem is None:
         return fetch
-    update: dict[str, object] = {"end_time": now.at, "reason": problem.reason, "message": problem.message or None}
+    update: dict[str, object] = {"end_time": now.stamp, "reason": problem.reason, "message": problem.message or None}
     if view.heard.model is not None:
         model = view.heard.model
         update |= {"seconds": round(model.seconds, 1), "bytes": model.bytes, "digest": model.digest or None}
@@ -208,7 +208,7 @@ def _why_not_created(seen: Observed, target: str, view: _View, now: Moment) -> P
         return taken
     if view.pod is not None:
         return None
-    if (said := _refused(seen, target, fetch.number)) and now.reached((fetch.start_time or now.at) + REFUSAL_GRACE):
+    if (said := _refused(seen, target, fetch.number)) and now.reached((fetch.start_time or now.stamp) + REFUSAL_GRACE):
         return Problem("CreationRefused", f"The API server refuses to create what fetches the model: {said}")
     if job is None or not now.reached(job.created + POD_GRACE):
         return None

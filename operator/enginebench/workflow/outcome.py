@@ -50,7 +50,7 @@ def _cleared(seen: Observed, drafts: Sequence[Draft], now: Moment) -> bool:
         return True
     ends = [d.newest.end_time for d in drafts if d.newest is not None and d.newest.end_time is not None]
     ends += [d.fetch.end_time for d in drafts if d.fetch is not None and d.fetch.end_time is not None]
-    since = max(ends, default=seen.status.start_time or now.at)
+    since = max(ends, default=seen.status.start_time or now.stamp)
     return not any(d.open for d in drafts) and now.reached(since + CLEARING_LIMIT)
 
 

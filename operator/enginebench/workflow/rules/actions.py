@@ -39,7 +39,7 @@ def actions(
         (ch.target, ch.attempt) for ch in seen.children if ch.role not in (Role.DATA, *FETCHING)
     ):
         if (target, number) not in open_:
-            yield from children.leftovers(seen, target, number, ended_at.get((target, number), now.at), now)
+            yield from children.leftovers(seen, target, number, ended_at.get((target, number), now.stamp), now)
     if preparing and not (seen.spec and seen.spec.suspend):
         yield from children.missing(seen, Create(Role.LOAD, RUN, ATTEMPT), children.WITHOUT_ENGINE)
     for draft in drafts:

@@ -10,9 +10,9 @@ def tick(active: ActiveTime | None, *, counting: bool, now: Moment) -> ActiveTim
     """The clock after this pass; it is written only when it starts or stops, never to tell the time."""
     active = active or ActiveTime()
     if counting and active.since is None:
-        return ActiveTime(seconds=active.seconds, since=now.at)
+        return ActiveTime(seconds=active.seconds, since=now.stamp)
     if not counting and active.since is not None:
-        return ActiveTime(seconds=active.seconds + int((now.at - active.since).total_seconds()))
+        return ActiveTime(seconds=active.seconds + int((now.stamp - active.since).total_seconds()))
     return active
 
 
