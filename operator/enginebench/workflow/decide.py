@@ -65,10 +65,12 @@ def decide(seen: Observed, at: datetime) -> Plan:
     drafts = start_next(seen, seen.spec, ready, drafts, stop, now)
 
     outcome = outcome_of_run(seen, drafts, stop, now)
-    targets = [target_status(seen, d, stop, now.stamp) for d in drafts]
+    as_told = rows == (seen.status.points or [])
+    targets = [target_status(seen, d, stop, now.stamp, as_told=as_told) for d in drafts]
     facts = Facts(
         targets=targets,
         rows=rows,
+        as_told=as_told,
         points_total=sum(len(d.view.planned) for d in drafts),
         active=tick(active, counting=False, now=now) if outcome is not None else active,
         dataset=dataset.read,
@@ -99,7 +101,9 @@ def _refused(seen: Observed, at: datetime) -> Plan:
         "InvalidSpec",
         f"The spec is not valid: {seen.spec_error} Delete the run, correct it, and apply it again.",
     )
-    facts = Facts(targets=(), rows=seen.status.points or (), points_total=0, active=ActiveTime(), outcome=problem)
+    facts = Facts(
+        targets=(), rows=seen.status.points or (), as_told=True, points_total=0, active=ActiveTime(), outcome=problem
+    )
     status = compose(seen, facts, at)
     return Plan(status=status, events=happenings(seen.status, status))
 

@@ -8,6 +8,7 @@ from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import (
     ActiveTime,
     BenchmarkRunStatus,
+    Comparison,
     Condition,
     DataRef,
     PlacementStatus,
@@ -33,6 +34,8 @@ class Facts:
 
     targets: Sequence[TargetStatus]
     rows: Sequence[PointStatus]
+    as_told: bool
+    """The rows are those of the status as it stands."""
     points_total: int
     active: ActiveTime
     dataset: ResolvedDataset | None = None
@@ -52,7 +55,7 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
     summary = summarize(facts.targets)
     told = facts.points_total <= DETAILED_POINTS
     best = summary.target if summary is not None else None
-    found = comparisons([t.name for t in facts.targets], facts.rows, best) if told else []
+    found = _comparisons(old, facts, best) if told else []
     if summary is not None:
         summary.comparisons = found or None
     return BenchmarkRunStatus(
@@ -71,6 +74,13 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
         results=_results(seen, facts),
         resolved=Resolved(dataset=facts.dataset) if facts.dataset is not None else None,
     )
+
+
+def _comparisons(old: BenchmarkRunStatus, facts: Facts, best: str | None) -> list[Comparison]:
+    """They follow from the rows."""
+    if facts.as_told and old.summary is not None and old.summary.target == best:
+        return old.summary.comparisons or []
+    return comparisons([t.name for t in facts.targets], facts.rows, best)
 
 
 def _phase(facts: Facts) -> str:

@@ -15,13 +15,16 @@ from enginebench.workflow.skipped import SKIPPED
 from enginebench.workflow.verdicts import peak
 
 
-def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime) -> TargetStatus:
-    """A target's entry of the status. `stop`: why the run ends without it, if it does."""
+def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime, *, as_told: bool) -> TargetStatus:
+    """A target's entry of the status. `stop`: why the run ends without it, if it does; `as_told`: the rows of the run are
+    those of the status as it stands, and so is what follows from them."""
     target = draft.view
     phase, message = _phase(seen, draft, stop)
     served = draft.open and target.verified and not draft.fresh
     several = seen.terms is not None and seen.terms.repeated
-    repeated = over_repeats(target.rows, draft.attempts, target.status.repeats) if several else None
+    repeated = target.status.repeats
+    if several and not (as_told and list(draft.attempts) == target.status.attempts):
+        repeated = over_repeats(target.rows, draft.attempts, repeated)
     if phase == "Succeeded" and engines_differ(repeated):
         message += "; the repeats had different engines: see repeats.engines"
     return TargetStatus(
@@ -36,7 +39,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         timings=readback.timings(target, draft.fetch),
         download=_download(seen, draft),
         model_fetch=draft.fetch,
-        peak=peak(mean_rows(target.name, repeated) if several else target.rows),
+        peak=target.status.peak if as_told else peak(mean_rows(target.name, repeated) if several else target.rows),
         repeats=repeated,
     )
 
