@@ -37,14 +37,16 @@ class Docker:
         self.run("build", "--quiet", "--tag", image, *given, context)
 
     def run_python(self, image: str, code: str, folders: Mapping[Path, str], writable: bool = False) -> str:
-        """What a program prints in an image, with folders of this machine at their places in it; no network.
-
-        By root where the folders are writable.
-        """
+        """What a program prints in an image, with folders of this machine at their places in it; no network."""
         mode = "rw" if writable else "ro"
         seen = [word for folder, place in folders.items() for word in ("--volume", f"{folder}:{place}:{mode}")]
-        user = ["--user=0:0"] if writable else []
+        user = [self.as_caller()] if writable else []
         return self.run("run", "--rm", "--network=none", *user, *seen, "--entrypoint=python3", image, "-c", code)
+
+    def as_caller(self) -> str:
+        """The option with which what a container writes into a folder of this machine is the caller's."""
+        rootless = "name=rootless" in self.run("info", "--format", "{{.SecurityOptions}}")  # root there is the caller
+        return "--user=0:0" if rootless else f"--user={os.getuid()}:{os.getgid()}"
 
     def field(self, image: str, field: str) -> str:
         """A field of an image, empty where there is no such image."""

@@ -64,7 +64,8 @@ def compile_all(docker: Docker, base: str, site: Path, place: str) -> None:
     compiling = f"python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /site -p {place} /site"
     # Some have modules in the syntax of later Pythons, which fail, rightly.
     script = f"{compiling} >/dev/null 2>&1; ls /site/*/__pycache__ >/dev/null"
-    docker.run("run", "--rm", "--network=none", "--volume", f"{site}:/site", "--entrypoint=sh", base, "-c", script)
+    where = ["--network=none", docker.as_caller(), "--volume", f"{site}:/site"]
+    docker.run("run", "--rm", *where, "--entrypoint=sh", base, "-c", script)
 
 
 def debian_packages(folder: Path, *names: str) -> None:
