@@ -76,11 +76,8 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     children = [
         await _with_trouble(api, namespace, look.child, pods, wanted, now) for look in looks if look.child is not None
     ]
-    for child in children:
-        if child.role is not Role.DATA:  # there after all: another operator may have been luckier
-            place = (child.target, child.attempt, child.role.value)
-            known.refusals.pop(place, None)
-            known.unanswered.pop(place, None)
+    if known.refusals or known.unanswered:
+        _forget_trouble(known, children)
     told = {(row.target, row.attempt, row.index) for row in measured(known.status.points or ())}
     heard = {feed.pod.uid: _keepable(feed.heard, feed.pod, known) for feed in feeds.of_run(uid)}
     observed = Observed(
@@ -109,6 +106,15 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
         created_errors=dict(known.refusals),
     )
     return Sight(observed, run)
+
+
+def _forget_trouble(known: RunMemory, children: Iterable[Child]) -> None:
+    """With children that are there after all: another operator may have been luckier."""
+    for child in children:
+        if child.role is not Role.DATA:
+            place = (child.target, child.attempt, child.role.value)
+            known.refusals.pop(place, None)
+            known.unanswered.pop(place, None)
 
 
 def load_pod(observed: Observed, pod: PodView) -> LoadPod:
@@ -154,11 +160,13 @@ async def _looks(api: KubeApi, key: Key, run_uid: str, known: RunMemory) -> list
     """The run's objects; what has not changed since the last pass is not looked at again."""
     namespace, run = key
     kinds: tuple[Kind, ...] = ("Pod", "Job", "Service", "ConfigMap")
+    selector = f"{labels.RUN_UID}={run_uid}"
     before, known.looks = known.looks, {}
     found = []
     for kind in kinds:
-        for obj in await api.list(kind, namespace, labels=f"{labels.RUN_UID}={run_uid}"):
-            uid, version = obj["metadata"]["uid"], obj["metadata"].get("resourceVersion")
+        for obj in await api.list(kind, namespace, labels=selector):
+            metadata = obj["metadata"]
+            uid, version = metadata["uid"], metadata.get("resourceVersion")
             old_version, look = before.get(uid, (None, NOTHING))
             if version is None or version != old_version:
                 look = views.look(kind, obj, run, run_uid)
@@ -306,15 +314,16 @@ async def _references(
     """Of the target whose load pod is to be told where its endpoint answers."""
     if known.spec is None or known.status is None:
         return {}
+    referring = [(t.name, t.endpoint) for t in known.spec.targets if t.endpoint is not None and not t.endpoint.url]
+    if not referring:
+        return {}
     told = {(c.target, c.attempt) for c in children if c.role in (Role.LOAD_PLAN, Role.LOAD)}
     attempts = {t.name: t.attempts[-1] for t in known.status.targets or () if t.attempts}
     found = {}
-    for target in known.spec.targets:
-        attempt = attempts.get(target.name)
-        if target.endpoint is None or target.endpoint.url or attempt is None or attempt.end_time is not None:
-            continue
-        if (target.name, attempt.number) not in told:
-            found[target.name] = await reference(api, namespace, target.endpoint)
+    for name, endpoint in referring:
+        attempt = attempts.get(name)
+        if attempt is not None and attempt.end_time is None and (name, attempt.number) not in told:
+            found[name] = await reference(api, namespace, endpoint)
     return found
 
 
