@@ -73,8 +73,9 @@ class VirtualCluster:
     def _end(self, call: Call) -> None:
         """It was carried out; the answer may be lost."""
         self.current = None
-        for hook in tuple(self.after):
-            hook(call)
+        if self.after:
+            for hook in tuple(self.after):
+                hook(call)
 
     def _refused(self, call: Call, refusal: ApiError) -> ApiError:
         self.current = None

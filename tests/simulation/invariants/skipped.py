@@ -26,15 +26,16 @@ def skipped_points_have_a_reason_and_no_figures(world: World, _: Obj, after: Obj
 def lower_loads_before_it_have_shown_enough(world: World, _: Obj, after: Obj) -> Sentences:
     points = current(after["status"])
     for point in points:
+        if point["validity"] != "Skipped":
+            continue
         lower = [p for p in _repeat_of(point, points) if p["index"] < point["index"] and load(p) < load(point)]
         found = [p for p in lower if p["validity"] != "Skipped"]
         failing = max((_failed_percent(p) for p in found), default=0.0)
         bound = world.scenario.stop_when.get("errorRatePercent", 1000)
-        if point["validity"] == "Skipped":
-            if point["reasons"] == ["StoppedErrorRate"] and failing < bound:
-                yield f"{_named(point)} is skipped though at most {failing} % failed before"
-            if point["reasons"] == ["StoppedSaturated"] and len(found) < len(("below", "at", "above")):
-                yield f"{_named(point)} is skipped after {len(found)} lower loads"
+        if point["reasons"] == ["StoppedErrorRate"] and failing < bound:
+            yield f"{_named(point)} is skipped though at most {failing} % failed before"
+        if point["reasons"] == ["StoppedSaturated"] and len(found) < len(("below", "at", "above")):
+            yield f"{_named(point)} is skipped after {len(found)} lower loads"
 
 
 @on_status

@@ -175,7 +175,11 @@ def reason(run: Obj, name: str) -> str:
 
 
 def _condition(run: Obj, name: str) -> Obj:
-    return next((c for c in run["status"].get("conditions") or () if c["type"] == name), {})
+    for condition in run["status"].get("conditions") or ():
+        if condition["type"] == name:
+            found: Obj = condition
+            return found
+    return {}
 
 
 def measured(status: Obj) -> list[dict[str, Any]]:
