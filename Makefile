@@ -14,7 +14,7 @@ PYTEST := $(PY) -m pytest
 # Tests against real clocks: one that failed is tried again, for a machine that is busy with something else; the summary
 # names it; on a cluster once, where runs are measured several times anyway. What computes only (rules, simulation)
 # never is.
-TRIED_AGAIN := -rR --durations=10 --reruns
+TRIED_AGAIN := -rR --rerun-show-tracebacks --durations=10 --reruns
 SOURCES := operator devcluster demo images bench scripts tests
 
 help: ## Say what there is

@@ -54,13 +54,13 @@ class Draft:
     def fetching(self) -> bool:
         return self.fetch is not None and self.fetch.end_time is None
 
-    @cached_property
+    @property
     def newest(self) -> Attempt | None:
         return self.attempts[-1] if self.attempts else None
 
-    @cached_property
+    @property
     def open(self) -> bool:
-        return self.newest is not None and self.newest.end_time is None
+        return bool(self.attempts) and self.attempts[-1].end_time is None
 
     def with_rows(self, rows: Sequence[PointStatus]) -> "Draft":
         mine = tuple(r for r in rows if r.target == self.view.name)

@@ -17,6 +17,7 @@ from enginebench.api.v1alpha1 import (
     Resolved,
     ResolvedDataset,
     Results,
+    Summary,
     TargetStatus,
 )
 from enginebench.workflow.comparisons import MANY_POINTS, Truth, comparisons, verdict
@@ -52,12 +53,8 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
     """The whole status, from the first write on with all conditions."""
     old = seen.status
     over = facts.outcome is not None
-    summary = summarize(facts.targets)
     told = facts.points_total <= DETAILED_POINTS
-    best = summary.target if summary is not None else None
-    found = _comparisons(old, facts, best) if told else []
-    if summary is not None:
-        summary.comparisons = found or None
+    summary, found = _summary(old, facts, told)
     return BenchmarkRunStatus(
         observed_generation=seen.generation,
         phase=_phase(facts),
@@ -76,11 +73,21 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
     )
 
 
-def _comparisons(old: BenchmarkRunStatus, facts: Facts, best: str | None) -> list[Comparison]:
-    """They follow from the rows."""
-    if facts.as_told and old.summary is not None and old.summary.target == best:
-        return old.summary.comparisons or []
-    return comparisons([t.name for t in facts.targets], facts.rows, best)
+def _summary(old: BenchmarkRunStatus, facts: Facts, told: bool) -> tuple[Summary | None, Sequence[Comparison]]:
+    """With the comparisons, which it holds where they are told."""
+    if facts.as_told and old.summary is not None and _summed_up(facts.targets) == _summed_up(old.targets or ()):
+        return old.summary, old.summary.comparisons or ()
+    summary = summarize(facts.targets)
+    best = summary.target if summary is not None else None
+    found = comparisons([t.name for t in facts.targets], facts.rows, best) if told else []
+    if summary is not None:
+        summary.comparisons = found or None
+    return summary, found
+
+
+def _summed_up(targets: Sequence[TargetStatus]) -> list[object]:
+    """What a summary is made of, besides rows."""
+    return [(t.name, t.simulated, t.peak, t.repeats, t.load_generator) for t in targets]
 
 
 def _phase(facts: Facts) -> str:
