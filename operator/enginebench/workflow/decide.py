@@ -29,9 +29,9 @@ from enginebench.workflow.status import Facts, compose
 from enginebench.workflow.target_status import target_status
 
 LOOK_SOON = timedelta(seconds=2)
-"""After deletes: of ConfigMaps nobody tells when they are gone."""
+"""After deletes: of ConfigMaps nobody tells when they are gone; and where the next pass reads more."""
 LOOK_AGAIN = timedelta(seconds=10)
-"""After anything else that was done, and where each pass looks for what nobody tells."""
+"""After creations, and where each pass looks for what nobody tells."""
 LOOK_RARELY = timedelta(seconds=60)
 """For an event that was lost."""
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -174,7 +174,9 @@ def _look(seen: Observed, plan: Plan, drafts: Sequence[Draft]) -> timedelta:
     wakes by itself: this is for the rest."""
     if any(isinstance(action, Delete) for action in plan.actions) or any(_unwatched(child) for child in seen.children):
         return LOOK_SOON
-    return LOOK_AGAIN if plan.status is not None or plan.actions or _asks(seen, drafts) else LOOK_RARELY
+    if not plan.actions and any(d.open and d.fresh for d in drafts):
+        return LOOK_SOON  # what its endpoint refers to is read now that the attempt is there
+    return LOOK_AGAIN if plan.actions or _asks(seen, drafts) else LOOK_RARELY
 
 
 def _unwatched(child: Child) -> bool:
