@@ -9,7 +9,7 @@ import pytest
 
 from enginebench.api import conditions
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from enginebench.workflow.decide import decide
+from enginebench.workflow.decide import LOOK_SOON, decide
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.plan import Plan
 from tests.simulation.faults import FAULTS
@@ -48,7 +48,8 @@ def test_whatever_goes_wrong(first: int) -> None:
 
 def test_what_is_not_done_again_would_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has not changed is not decided again before the time that an idle plan tells; what follows from the rows
-    alone is not found again while they stay; a status that was written is not read again."""
+    alone is not found again while they stay; a status that was written is not read again, nor looked at soon where
+    nothing else was done."""
     looked = 0
 
     def checked(seen: Observed, at: datetime) -> Plan:
@@ -62,6 +63,8 @@ def test_what_is_not_done_again_would_come_out_the_same(monkeypatch: pytest.Monk
             assert decide(seen, max(at, plan.stands_until - timedelta(microseconds=1))).idle
         if plan.status is not None:
             assert BenchmarkRunStatus.model_validate(plan.status.document()) == plan.status
+            if not plan.actions and plan.wake_after != LOOK_SOON:
+                assert decide(replace(seen, status=plan.status), at).status is None
         return plan
 
     monkeypatch.setattr("enginebench.cluster.reconcile.decide", checked)
