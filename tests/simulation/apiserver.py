@@ -155,8 +155,8 @@ class VirtualCluster:
         self._end(call)
 
     async def replace_status(self, run: Obj) -> Obj:
-        """PUT of the status."""
-        run = self._plain(run)
+        """PUT of the status; nothing else of the run is looked at."""
+        run = {**run, "status": self._plain(run.get("status", {}))}
         meta = run["metadata"]
         call = self._begin("replace_status", "BenchmarkRun", meta["name"], run)
         item = self.store.find("BenchmarkRun", meta["namespace"], meta["name"])
@@ -166,7 +166,7 @@ class VirtualCluster:
         if (meta.get("uid", item.uid), meta.get("resourceVersion")) != (item.uid, current):
             said = "the object has been modified; please apply your changes to the latest version"
             raise self._refused(call, ApiError(409, "Conflict", said))
-        before, old, new = item.copy(), item.obj.get("status"), run.get("status", {})
+        before, old, new = item.copy(), item.obj.get("status"), run["status"]
         if new != old:
             item.obj["status"] = new
             self.transcript.status(old, new)
