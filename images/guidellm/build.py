@@ -31,13 +31,13 @@ PLACE = "/opt/guidellm"
 NOT_NEEDED = ("bin",)
 CHECK = f"""
 import importlib.metadata, py_compile, sys
-import guidellm.__main__
+import anyio._backends._asyncio, guidellm.__main__, guidellm.benchmark, httpcore
 for path in [getattr(module, "__file__", None) or "" for module in sys.modules.values()]:
     if path.startswith("{PLACE}/") and path.endswith(".py"):
         py_compile.compile(path, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 print(importlib.metadata.version("guidellm"))
 """
-"""Everything that its command imports is there, and compiled once: else each of its processes does so at its start."""
+"""All that it imports, at its start and later, is there, and compiled once: else each of its processes does so."""
 
 
 def build_image(docker: Docker, version: str, base: str, place: Place) -> None:
