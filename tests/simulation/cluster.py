@@ -22,14 +22,13 @@ from tests.simulation.programs.engine import EngineBehaviour, Server, run_engine
 from tests.simulation.programs.fetchpod import FetchBehaviour, FetchPod
 from tests.simulation.programs.loadpod import LoadBehaviour, LoadPod
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.store import Item, Store
+from tests.simulation.store import RUN, Item, Store
 from tests.simulation.surroundings import Surroundings
 from tests.simulation.timeline import Script, Timeline
 from tests.simulation.transcript import Transcript
 
 Obj = dict[str, Any]
 URL = re.compile(r"http://(?P<service>[^.:/]+)\.(?P<namespace>[^.:/]+)\.svc:(?P<port>\d+)")
-RUN = "BenchmarkRun"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Thousands of short runs leave much garbage: it is collected in larger portions."""
 
-import gc
+from tests.simulation.simulate import spare_the_collector
 
-from tests.simulation.simulate import GARBAGE
-
-gc.set_threshold(*GARBAGE)
+spare_the_collector()

@@ -23,7 +23,7 @@ class GarbageCollector:
         self._store = store
         self._random = random
         self.down = False
-        store.watchers.append(self._watch)
+        store.watch(self._watch)
 
     def _watch(self, change: Change, item: Item) -> None:
         if change == "deleted":
@@ -55,7 +55,7 @@ class JobController:
         self.refusal = ""
         """Why pods cannot be created now (quota, admission); empty: they can."""
         self.down = False
-        store.watchers.append(self._watch)
+        store.watch(self._watch, "Job", "Pod")
 
     def _watch(self, change: Change, item: Item) -> None:
         if item.kind == "Job" and change != "modified":

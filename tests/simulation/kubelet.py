@@ -76,10 +76,10 @@ class Kubelets:
         self._launch = launch
         self.lives: dict[str, Life] = {}
         self._pulled: set[tuple[str, str]] = set()
-        store.watchers.append(self._watch)
+        store.watch(self._watch, "Pod")
 
     def _watch(self, change: Change, item: Item) -> None:
-        if item.kind != "Pod" or not item.node:
+        if not item.node:
             return
         life = self.lives.get(item.uid)
         if change == "deleted":

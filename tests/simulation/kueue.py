@@ -28,7 +28,7 @@ class Kueue:
         """Seconds until a pod is admitted, at most."""
         self.waited: set[str] = set()
         """UIDs of pods that were queued."""
-        store.watchers.append(self._watch)
+        store.watch(self._watch, "Pod")
 
     def mutate(self, kind: str, obj: Obj) -> None:
         """The webhook."""
@@ -49,7 +49,7 @@ class Kueue:
         self._store.delete(pod)
 
     def _watch(self, change: Change, item: Item) -> None:
-        if item.kind != "Pod" or item.labels.get(MANAGED) != "true":
+        if item.labels.get(MANAGED) != "true":
             return
         if change == "added":
             self.waited.add(item.uid)

@@ -14,9 +14,9 @@ from enginebench.cluster.memory import Memory
 from enginebench.cluster.observe import Key
 from enginebench.cluster.reconcile import Pass, reconcile
 from enginebench.engines.base import Platform
-from tests.simulation.cluster import RUN, Cluster
+from tests.simulation.cluster import Cluster
 from tests.simulation.kubelet import Life
-from tests.simulation.store import Change, Item
+from tests.simulation.store import RUN, Change, Item
 from tests.simulation.timeline import NEVER
 
 PLATFORM = Platform(image="registry.example/enginebench:0.1.0")
@@ -26,7 +26,7 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 PROGRESS_DELAY = 5.0
 PATIENCE, POLL, PAUSE, LONGEST_PAUSE, REREADS = 60.0, 5.0, 1.0, 15.0, 2
 """As `controller` and `cluster.follow` have them; those modules import the clients, which cost a second."""
-WATCHED = frozenset({RUN, "Pod", "Job", "Service"})
+WATCHED = (RUN, "Pod", "Job", "Service")
 
 T = TypeVar("T")
 Medium = Callable[[bytes], list[bytes]]
@@ -58,7 +58,7 @@ class Operator:
         self.errors: list[str] = []
         """What a process would log as a defect of its own."""
         self.random = random
-        self.store.watchers.append(self._watch)
+        self.store.watch(self._watch, *WATCHED)
         self._forget_all()
         self.start()
 
@@ -101,7 +101,7 @@ class Operator:
         self.due[key] = min(at, self.due.get(key, at))
 
     def _watch(self, change: Change, item: Item) -> None:
-        if not self.alive or self.deaf or item.kind not in WATCHED:
+        if not self.alive or self.deaf:
             return
         name = item.name if item.kind == RUN else item.labels.get(labels.RUN)
         if name is None:
@@ -113,7 +113,7 @@ class Operator:
 
     def next_due(self) -> float:
         """When the next pass is due."""
-        return min(self.due.values(), default=NEVER) if self.alive else NEVER
+        return min(self.due.values()) if self.alive and self.due else NEVER
 
     def run_pass(self) -> None:
         """The pass that is due first."""

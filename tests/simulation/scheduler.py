@@ -25,10 +25,10 @@ class Scheduler:
         self._has_claim = has_claim
         self._booked = False
         self.down = False
-        store.watchers.append(self._watch)
+        store.watch(self._watch, "Node", "Pod")
 
     def _watch(self, change: Change, item: Item) -> None:
-        if item.kind == "Node" or (item.kind == "Pod" and (item.over or change == "deleted" or not item.node)):
+        if item.kind == "Node" or item.over or change == "deleted" or not item.node:
             self._soon(self._random.uniform(*LATENCY))
 
     def look(self) -> None:

@@ -1,5 +1,6 @@
 """Plays a scenario to its end and judges it."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +12,6 @@ from tests.simulation.scenario import Scenario, draw
 from tests.simulation.store import Item
 from tests.simulation.world import World, is_true
 
-GARBAGE = (50_000, 20, 20)
-"""Thresholds of the garbage collector that suit thousands of runs in one process."""
 LONGEST = 50_000.0
 """Virtual seconds within which every run must end."""
 MOST_PASSES = 6000
@@ -47,6 +46,13 @@ class Result:
             lines += ["", *self.world.transcript.lines(reads=False), ""]
         lines.append(f"replay: python -m tests.simulation {seed} --verbose")
         return "\n".join(lines)
+
+
+def spare_the_collector() -> None:
+    """Have the garbage collector look seldom, and never at what is there by now: that suits thousands of runs in one
+    process."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def play(scenario: Scenario) -> Result:

@@ -12,6 +12,7 @@ import msgspec
 from tests.simulation.timeline import Timeline, stamp
 
 Obj = dict[str, Any]
+RUN = "BenchmarkRun"
 CHECKED = 8
 Change = Literal["added", "modified", "deleted"]
 
@@ -51,7 +52,11 @@ class Item:
     def copy(self) -> Obj:
         """The object as a reader gets it."""
         if self._copy is None:
-            self._copy = clone(self.obj)
+            if self.kind == RUN:  # its status is replaced as a whole
+                rest = {part: what for part, what in self.obj.items() if part != "status"}
+                self._copy = {**clone(rest), "status": self.obj.get("status", {})}
+            else:
+                self._copy = clone(self.obj)
             self._given = clone(self.obj) if self._versions % CHECKED == 0 else None
         return self._copy
 
@@ -107,7 +112,9 @@ class Store:
 
     def __init__(self, timeline: Timeline, seed: int) -> None:
         self.timeline = timeline
-        self.watchers: list[Watcher] = []
+        self._watchers: list[tuple[Watcher, tuple[str, ...]]] = []
+        self._listening: dict[str, list[Watcher]] = {}
+        """By kind, as far as they were asked for."""
         self._seed = seed
         self._version = 1000
         self._uids = 0
@@ -115,6 +122,11 @@ class Store:
         self._by_uid: dict[str, Item] = {}
         self.members = 0
         """Raised when an object comes or goes; labels never change, so that lists by label stay true meanwhile."""
+
+    def watch(self, watcher: Watcher, *kinds: str) -> None:
+        """Have it told of every change, or of those of some kinds only; in the order in which they came."""
+        self._watchers.append((watcher, kinds))
+        self._listening = {}
 
     def find(self, kind: str, namespace: str, name: str) -> Item | None:
         return self._by_kind.get(kind, {}).get((namespace, name))
@@ -197,5 +209,9 @@ class Store:
         item.changed()
 
     def _tell(self, change: Change, item: Item) -> None:
-        for watcher in self.watchers:
+        told = self._listening.get(item.kind)
+        if told is None:
+            told = [watcher for watcher, kinds in self._watchers if not kinds or item.kind in kinds]
+            self._listening[item.kind] = told
+        for watcher in told:
             watcher(change, item)

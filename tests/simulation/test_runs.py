@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
+import msgspec
 import pytest
 
 from enginebench.api import conditions
@@ -57,14 +58,16 @@ def test_what_is_not_done_again_would_come_out_the_same(monkeypatch: pytest.Monk
         plan = decide(seen, at)
         if not conditions.is_true(seen.status.conditions, conditions.FINISHED):
             afresh = seen.status.model_copy(update={"points": list(reversed(seen.status.points or ())) or None})
-            assert (decide(replace(seen, status=afresh), at).status or seen.status) == (plan.status or seen.status)
+            assert (decide(msgspec.structs.replace(seen, status=afresh), at).status or seen.status) == (
+                plan.status or seen.status
+            )
         if plan.idle and plan.stands_until is not None:
             looked += 1
             assert decide(seen, max(at, plan.stands_until - timedelta(microseconds=1))).idle
         if plan.status is not None:
             assert BenchmarkRunStatus.model_validate(plan.status.document()) == plan.status
             if not plan.actions and plan.wake_after != LOOK_SOON:
-                assert decide(replace(seen, status=plan.status), at).status is None
+                assert decide(msgspec.structs.replace(seen, status=plan.status), at).status is None
         return plan
 
     monkeypatch.setattr("enginebench.cluster.reconcile.decide", checked)

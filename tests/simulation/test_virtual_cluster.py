@@ -9,10 +9,10 @@ import pytest
 from enginebench.cluster.api import ApiError
 from tests.simulation import operator as process
 from tests.simulation.apiserver import METADATA_ONLY
-from tests.simulation.cluster import RUN, Cluster
+from tests.simulation.cluster import Cluster
 from tests.simulation.operator import drive
 from tests.simulation.programs.engine import EngineBehaviour
-from tests.simulation.store import Item
+from tests.simulation.store import RUN, Item
 from tests.simulation.transcript import Transcript
 
 Obj = dict[str, Any]

@@ -113,13 +113,11 @@ class Program:
     def running(self) -> bool:
         return self.exit_code is None
 
-    def _run(self) -> None:
-        self._advance(lambda: next(self._script))
-
-    def _advance(self, go: Callable[[], float]) -> None:
+    def _run(self, signal: Terminated | None = None) -> None:
+        """To its next sleep, or its end."""
         self._sleep = None
         try:
-            seconds = go()
+            seconds = next(self._script) if signal is None else self._script.throw(signal)
         except StopIteration as end:
             self._end(end.value or 0)
         except Terminated:
@@ -139,7 +137,7 @@ class Program:
             self._deaf = True
             if self._sleep is not None:
                 self._sleep.cancel()
-            self._advance(lambda: self._script.throw(Terminated()))
+            self._run(Terminated())
 
     def kill(self, code: int = 137) -> None:
         """SIGKILL, or an exit that the script does not know of."""

@@ -9,10 +9,10 @@ from random import Random
 from typing import Any
 
 from enginebench.cluster import labels
-from tests.simulation.cluster import RUN, Cluster
+from tests.simulation.cluster import Cluster
 from tests.simulation.operator import Operator
 from tests.simulation.scenario import NAMESPACE, RUN_NAME, Scenario, referred
-from tests.simulation.store import Change, Item
+from tests.simulation.store import RUN, Change, Item
 
 Obj = dict[str, Any]
 
@@ -54,10 +54,13 @@ class World:
         """It, and others that faults have added."""
         self.finished_runs: set[str] = set()
         """UIDs of runs whose Finished is True."""
+        self._at_work: set[str] = set()
+        """UIDs of those that are neither finished nor gone."""
         self.ended: Obj | None = None
         """The run as it was when Finished was written."""
         self._waiters: list[Waiter] = []
-        self.store.watchers.append(self._watch)
+        self.store.watch(self._watch, "Pod")
+        self.store.watch(self._gone, RUN)
 
     # for faults ---------------------------------------------------------------------------------------------------
 
@@ -107,16 +110,17 @@ class World:
     @property
     def over(self) -> bool:
         """Every run is finished or gone."""
-        return all(run.uid in self.finished_runs or not self.alive(run) for run in self.runs)
+        return not self._at_work
 
     def apply_run(self, name: str = RUN_NAME) -> Item:
         """The scenario's run, under this name."""
         run = self.cluster.apply(RUN, self.scenario.manifest(name))
         self.runs.append(run)
+        self._at_work.add(run.uid)
         return run
 
     def _watch(self, change: Change, item: Item) -> None:
-        if item.kind != "Pod" or not self._waiters or change == "deleted":
+        if not self._waiters or change == "deleted":
             return
         state = "over" if item.over else "running" if item.phase == "Running" else "bound" if item.node else "created"
         role, target = item.labels.get(labels.ROLE), item.labels.get(labels.TARGET)
@@ -124,6 +128,16 @@ class World:
             if waiter.role == role and waiter.state == state and waiter.target in (None, target):
                 self._waiters.remove(waiter)
                 self.timeline.after(waiter.after, partial(waiter.action, item))
+
+    def _gone(self, change: Change, item: Item) -> None:
+        if change == "deleted":
+            self._at_work.discard(item.uid)
+
+    def finish(self, run: Obj) -> None:
+        """Its Finished has become True."""
+        self.ended = run
+        self.finished_runs.add(run["metadata"]["uid"])
+        self._at_work.discard(run["metadata"]["uid"])
 
     # for judges ---------------------------------------------------------------------------------------------------
 

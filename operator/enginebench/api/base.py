@@ -22,9 +22,9 @@ def camel(name: str) -> str:
 class Object(BaseModel):
     """Anything in the document; attributes are snake_case, names in the document camelCase."""
 
-    def document(self) -> dict[str, Any]:
-        """The object as plain JSON data, absent fields left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def document(self, *, without: set[str] | None = None) -> dict[str, Any]:
+        """The object as plain JSON data, absent fields left out, and those of some names."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
 
 
 class SpecObject(Object):

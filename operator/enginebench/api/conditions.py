@@ -1,6 +1,6 @@
 """Conditions: their types, and how one is set without losing when it last changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from enginebench.api.base import StatusObject, Time
@@ -60,33 +60,29 @@ def is_true(conditions: Sequence[Condition] | None, type_: str) -> bool:
     return condition is not None and condition.status == TRUE
 
 
-def set_condition(
-    conditions: Sequence[Condition] | None,
-    type_: str,
-    status: str,
-    reason: str,
-    message: str,
-    *,
-    now: datetime,
-    generation: int,
+Said = tuple[str, str, str, str]
+"""(type, status, reason, message)"""
+
+
+def set_conditions(
+    conditions: Sequence[Condition] | None, said: Iterable[Said], *, now: datetime, generation: int
 ) -> list[Condition]:
-    """The conditions with this one set, in their order, a new one last.
+    """The conditions with those set of which something is said, in their order, new ones last.
 
     lastTransitionTime moves only with `status`.
     """
-    old = get_condition(conditions, type_)
-    said = (status, reason, message, generation)
-    if old is not None and said == (old.status, old.reason, old.message, old.observed_generation):
-        return list(conditions or ())
-    since = old.last_transition_time if old is not None and old.status == status else now
-    new = Condition(
-        type=type_,
-        status=status,
-        observed_generation=generation,
-        last_transition_time=since,
-        reason=reason,
-        message=message,
-    )
-    if old is None:
-        return [*(conditions or ()), new]
-    return [new if condition.type == type_ else condition for condition in conditions or ()]
+    found = {condition.type: condition for condition in conditions or ()}
+    for type_, status, reason, message in said:
+        old = found.get(type_)
+        words = (status, reason, message, generation)
+        if old is not None and words == (old.status, old.reason, old.message, old.observed_generation):
+            continue
+        found[type_] = Condition(
+            type=type_,
+            status=status,
+            observed_generation=generation,
+            last_transition_time=old.last_transition_time if old is not None and old.status == status else now,
+            reason=reason,
+            message=message,
+        )
+    return list(found.values())

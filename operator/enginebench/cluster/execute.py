@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from enginebench.api.v1alpha1 import API_VERSION, KIND
+from enginebench.api.v1alpha1 import API_VERSION, KIND, BenchmarkRunStatus
 from enginebench.cluster import children, payload, views
 from enginebench.cluster.api import ApiError, Kind, KubeApi, Obj, Unavailable
 from enginebench.cluster.memory import Memory, Place, RunMemory
@@ -54,7 +54,7 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
     await _keep_all(api, seen, plan, known, now)
     if plan.status is not None:
         try:
-            told = plan.status.document()
+            told = _document(plan.status, known)
             written = await api.replace_status({**sight.run, "status": told})
         except Unavailable as error:
             await _status_refused(api, seen, plan, known, error, now)
@@ -74,6 +74,18 @@ async def execute(api: KubeApi, sight: Sight, plan: Plan, memory: Memory, platfo
     for happening in plan.events:
         await _tell(api, seen, happening, now)
     return Outcome(again=again)
+
+
+def _document(status: BenchmarkRunStatus, known: RunMemory) -> Obj:
+    """The status as plain data; its rows and targets are made plain once, and most stay from write to write."""
+    told = status.document(without={"targets", "points"})
+    before, known.plain = known.plain, {}
+    for name, parts in (("targets", status.targets), ("points", status.points)):
+        if parts is not None:
+            for part in parts:
+                known.plain[id(part)] = before.get(id(part)) or (part, part.document())
+            told[name] = [known.plain[id(part)][1] for part in parts]
+    return told
 
 
 async def _status_refused(

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from enginebench.api.base import StatusObject
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
+from enginebench.cluster.api import Obj
 from enginebench.cluster.views import Look
 from enginebench.workflow.observed import Fact, NodeView, Observed
 from enginebench.workflow.plan import Plan
@@ -26,6 +28,8 @@ class RunMemory:
     asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By target: the settings that the spec asks of its engine."""
     status: BenchmarkRunStatus | None = None
+    plain: dict[int, tuple[StatusObject, Obj]] = field(default_factory=dict)
+    """By identity: rows and targets as they were last written, and that as plain data."""
     settled: tuple[Observed, Plan] | None = None
     """What was observed last, and what followed from it, if that was nothing."""
     looks: dict[str, tuple[str | None, Look]] = field(default_factory=dict)

@@ -1,10 +1,10 @@
 """One look at a run: its object, its children, and what they have said."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from enginebench.api import resolve
@@ -277,7 +277,7 @@ def _keepable(heard: Heard, pod: LoadPod, known: RunMemory) -> Heard:
     if not known.given_up:
         return heard
     points = tuple(p for p in heard.points if (pod.target, pod.attempt, p.report.index) not in known.given_up)
-    return msgspec.structs.replace(heard, points=points)
+    return replace(heard, points=points)
 
 
 async def _facts(

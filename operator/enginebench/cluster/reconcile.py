@@ -13,7 +13,6 @@ from enginebench.cluster.observe import Key, load_pod, observe
 from enginebench.engines.base import Platform
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, PodView
-from enginebench.workflow.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,9 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
 
 def _still_idle(known: RunMemory, seen: Observed, now: datetime) -> timedelta | None:
     """When to look again, where nothing has changed and nothing was to be done before; None: it must be decided."""
-    before, plan = known.settled or (None, Plan())
+    if known.settled is None:
+        return None
+    before, plan = known.settled
     if plan.stands_until is None or plan.wake_after is None or now >= plan.stands_until or before != seen:
         return None
     return min(plan.wake_after, plan.stands_until - now)

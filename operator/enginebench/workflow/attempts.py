@@ -1,8 +1,10 @@
 """A target's attempts in one pass: what has become known of the newest one, whether it ends, whether one begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
+
+import msgspec
+from msgspec.structs import replace
 
 from enginebench.api.loadplan import StopPlan
 from enginebench.api.v1alpha1 import (
@@ -39,8 +41,7 @@ from enginebench.workflow.verdicts import outcome_of_points
 ATTEMPTS_KEPT = 5
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, dict=True):
     """A target and its attempts as this pass leaves them. What follows from them is asked often, and found once."""
 
     view: TargetView
@@ -61,6 +62,11 @@ class Draft:
     @property
     def open(self) -> bool:
         return bool(self.attempts) and self.attempts[-1].end_time is None
+
+    @property
+    def as_told(self) -> bool:
+        """Its attempts are those of the status as it stands."""
+        return list(self.attempts) == (self.view.status.attempts or [])
 
     def with_rows(self, rows: Sequence[PointStatus]) -> "Draft":
         mine = tuple(r for r in rows if r.target == self.view.name)
@@ -105,6 +111,8 @@ def draft(seen: Observed, spec: Target, rows: Sequence[PointStatus], alike: Term
     attempts, fetch = tuple(target.status.attempts or ()), target.status.model_fetch
     if target.attempt is None:
         return Draft(target, attempts, fetch=fetch)
+    if target.gone:
+        return Draft(target, attempts, target.status.engine, fetch)
     engine = readback.engine_status(seen, target)
     newest = readback.attempt_facts(seen, target, target.attempt, engine)
     return Draft(target, (*attempts[:-1], newest), engine, fetch)

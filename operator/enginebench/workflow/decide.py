@@ -5,12 +5,13 @@ any two calls of the API changes nothing in the outcome.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from enginebench.api import conditions as c
 from enginebench.api.invalid import invalid_reasons
-from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, TargetStatus
+from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, PointStatus, TargetStatus
 from enginebench.workflow import settings
 from enginebench.workflow.attempts import Draft, conflict, draft, ended, next_turn, start_next, told
 from enginebench.workflow.events import happenings
@@ -25,8 +26,10 @@ from enginebench.workflow.rules.after_the_end import after_the_end
 from enginebench.workflow.rules.clock import tick, used_up
 from enginebench.workflow.rules.collect import collect
 from enginebench.workflow.rules.dataset import ATTEMPT, RUN, DatasetState, dataset_state
+from enginebench.workflow.skipped import measured
 from enginebench.workflow.status import Facts, compose
 from enginebench.workflow.target_status import target_status
+from enginebench.workflow.terms import Terms
 
 LOOK_SOON = timedelta(seconds=2)
 """After deletes: of ConfigMaps nobody tells when they are gone; and where the next pass reads more."""
@@ -56,7 +59,7 @@ def decide(seen: Observed, at: datetime) -> Plan:
     stop = _why_stop(seen, seen.spec, dataset, active, now)
 
     drafts = [draft(seen, target, rows, alike, active) for target in seen.spec.targets]
-    rows, drafts = told(settings.judged(seen, rows, drafts), drafts, alike.stop_when)
+    rows, drafts = _told(seen, settings.judged(seen, rows, drafts), drafts, alike)
     closed = [ended(seen, d, stop, now) for d in drafts]
     if closed != drafts:  # what the end of an attempt makes of its rows
         rows, drafts = told(rows, closed, alike.stop_when)
@@ -93,6 +96,16 @@ def decide(seen: Observed, at: datetime) -> Plan:
     look = _look(seen, plan, drafts)
     wake = look if now.next is None else min(look, now.next - at)
     return replace(plan, wake_after=wake, stands_until=now.next or NEVER)
+
+
+def _told(
+    seen: Observed, rows: list[PointStatus], drafts: list[Draft], alike: Terms
+) -> tuple[list[PointStatus], list[Draft]]:
+    """What the status tells of rows and attempts that are those of the status has been found before."""
+    known = seen.status.points or []
+    if rows != measured(known) or not all(d.as_told for d in drafts):
+        return told(rows, drafts, alike.stop_when)
+    return known, [d.with_rows(known) for d in drafts] if len(known) > len(rows) else drafts
 
 
 def _refused(seen: Observed, at: datetime) -> Plan:
@@ -139,10 +152,11 @@ def _counting(seen: Observed, spec: BenchmarkRunSpec) -> bool:
 
 def _current(spec: BenchmarkRunSpec, drafts: Sequence[Draft]) -> int | None:
     """The place of the target that is at work, or else of the next one."""
+    for place, d in enumerate(drafts):
+        if d.open or d.fetching:
+            return place
     turn = next_turn(spec, drafts)
-    return next(
-        (place for place, d in enumerate(drafts) if d.open or d.fetching), turn[0] if turn is not None else None
-    )
+    return turn[0] if turn is not None else None
 
 
 def _doing(targets: Sequence[TargetStatus], place: int | None, dataset: DatasetState, stop: Problem | None) -> str:

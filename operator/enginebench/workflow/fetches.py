@@ -5,8 +5,10 @@ between two engines would give the GPU away for as long as it takes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, BenchmarkRunSpec, ModelFetch

@@ -6,7 +6,6 @@ All times are timezone-aware UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,8 +57,7 @@ FETCHING = (Role.FETCH_PLAN, Role.FETCH)
 """In this order, as an attempt's children."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """An object of this run, by its labels. `target` is "" for the run's own (the prepare Job and its plan)."""
 
     role: Role
@@ -81,16 +79,14 @@ class Child:
     """LOAD, FETCH: the last Warning Event on a Job that lacks a pod (quota, admission)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """Why a container does not run yet: the kubelet's reason (ErrImagePull, CreateContainerConfigError, …)."""
 
     reason: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Terminated:
+class Terminated(msgspec.Struct, frozen=True):
     """How a container ended; `message` holds its last log lines (terminationMessagePolicy)."""
 
     exit_code: int
@@ -99,8 +95,7 @@ class Terminated:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """A Warning Event on a pod that is not running: FailedMount, FailedScheduling, FailedCreate, …"""
 
     reason: str
@@ -109,8 +104,7 @@ class Trouble:
     last: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PodView:
+class PodView(msgspec.Struct, frozen=True):
     """A pod of an engine (role ENGINE), of a load Job (LOAD) or of a fetch Job (FETCH)."""
 
     role: Role
@@ -177,12 +171,11 @@ class PodView:
         return self.leads or self.role is Role.FETCH
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeView(msgspec.Struct, frozen=True):
     """A node, as far as a run depends on it."""
 
     name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     ready: bool = True
 
 
@@ -198,8 +191,7 @@ class ReferenceState(StrEnum):
     """It does not say where to go, or not what the target asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """The object that an endpoint refers to, as it says itself. Its URL is never fetched by the operator."""
 
     state: ReferenceState
@@ -209,8 +201,7 @@ class Reference:
     """Else: why not, in the object's own words as far as it has any."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedPoint:
+class ReceivedPoint(msgspec.Struct, frozen=True):
     """A point as it came off the wire: what it says, and the bytes that are kept for ever."""
 
     report: PointReport
@@ -218,8 +209,7 @@ class ReceivedPoint:
     """The message as it was framed (JSON); its SHA-256 names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPoint:
+class StoredPoint(msgspec.Struct, frozen=True):
     """A point that lies in a data ConfigMap of this run, though the status does not tell of it yet."""
 
     target: str
@@ -263,8 +253,7 @@ SILENCE = Heard()
 """What is heard of a pod that has not been listened to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """One run, its children, and what they said."""
 
     namespace: str
@@ -282,25 +271,25 @@ class Observed:
     children: tuple[Child, ...] = ()
     """Everything but pods of Jobs; the engine pods are in here and in `pods`."""
     pods: tuple[PodView, ...] = ()
-    heard: Mapping[str, Heard] = field(default_factory=dict)
+    heard: Mapping[str, Heard] = msgspec.field(default_factory=dict)
     """By UID of the load pod; a pod that is not in here has not been listened to yet."""
     stored: tuple[StoredPoint, ...] = ()
     """Points that an earlier pass made durable without living to tell: only those with no row in the status."""
     late: tuple[StoredPoint, ...] = ()
     """Points that were heard from load pods which are gone by now: not durable yet, with no row in the status."""
-    asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    asked: Mapping[str, Mapping[str, Fact]] = msgspec.field(default_factory=dict)
     """By target: the settings that its spec asks of the engine (`numParallel`, `maxModelLen`, …)."""
-    engine_facts: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    engine_facts: Mapping[str, Mapping[str, Fact]] = msgspec.field(default_factory=dict)
     """By UID of the engine pod: what its own log says is in force, under the same names."""
-    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+    nodes: Mapping[str, NodeView] = msgspec.field(default_factory=dict)
     """The nodes of the engine pods, where nodes may be read."""
-    references: Mapping[str, Reference] = field(default_factory=dict)
+    references: Mapping[str, Reference] = msgspec.field(default_factory=dict)
     """By target, of those that wait for what they refer to."""
-    taken: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = msgspec.field(default_factory=dict)
     """By UID of an engine's pod that is gone while its attempt is open: who took it away and why, empty if not known."""
-    queue_labels: Mapping[str, str] = field(default_factory=dict)
+    queue_labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Labels of the run that ask for a queue; its engines' pods get them."""
     name_conflicts: tuple[str, ...] = ()
     """`Kind/name` of objects that stand where a child should, and are not ours."""
-    created_errors: Mapping[tuple[str, int, str], str] = field(default_factory=dict)
+    created_errors: Mapping[tuple[str, int, str], str] = msgspec.field(default_factory=dict)
     """(target, attempt, role letter) → the API server's last refusal to create that child (quota, admission)."""

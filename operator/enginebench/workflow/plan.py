@@ -1,15 +1,15 @@
 """What `decide` answers: results to keep, the status to write, actions to take, in that order."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from enginebench.api.loadplan import Measured
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
 from enginebench.workflow.observed import Child, ReceivedPoint, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(msgspec.Struct, frozen=True):
     """Make a point durable: an immutable ConfigMap, created or verified before the status tells of it."""
 
     target: str
@@ -17,8 +17,7 @@ class Keep:
     point: ReceivedPoint
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True):
     """Create one child. Its name follows from (run, target, role, attempt); an existing one of ours is success."""
 
     role: Role
@@ -40,23 +39,20 @@ class Create:
     """LOAD_PLAN: what the data set must be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Delete one child, by name and UID, in the background."""
 
     child: Child
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRun:
+class DeleteRun(msgspec.Struct, frozen=True):
     """Delete the run itself (ttlSecondsAfterFinished)."""
 
 
 Action = Create | Delete | DeleteRun
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(msgspec.Struct, frozen=True):
     """A Kubernetes Event on the run; told only after the status was written."""
 
     reason: str
@@ -64,8 +60,7 @@ class Happening:
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What follows from one observation."""
 
     keep: tuple[Keep, ...] = ()

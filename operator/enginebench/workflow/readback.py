@@ -39,6 +39,8 @@ BY_CHANCE = frozenset(
 def engine_status(seen: Observed, target: TargetView) -> EngineStatus | None:
     """The engine of the newest attempt; what an earlier pass read stays where nothing newer is known."""
     heard, pod, known = target.heard.engine, target.engine, target.status.engine
+    if known is not None and target.attempt is not None and target.attempt.fingerprint is not None:
+        return known  # all that makes the fingerprint was known before it
     url = target.url or (known.url if known is not None else None)
     if heard is None and (pod is None or not pod.image_id) and not url:
         return known
@@ -117,6 +119,8 @@ def load_generator(seen: Observed, target: TargetView) -> LoadGeneratorStatus | 
 def timings(target: TargetView, fetch: ModelFetch | None) -> Timings | None:
     """How long each step of the start took, as far as it is known."""
     pod, heard, known = target.engine, target.heard.engine, target.status.timings
+    if known is not None and known.warmup_seconds is not None and _same_attempt(target):
+        return known  # the last step was the last to come
     fetched = fetch.seconds if fetch is not None else None
     if pod is None and heard is None:
         return known if known is not None or fetched is None else Timings(model_download_seconds=fetched)

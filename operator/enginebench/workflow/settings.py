@@ -5,7 +5,8 @@ What is asked comes from the spec (`engines`), what is in force from the engine'
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from enginebench.api.v1alpha1 import PointStatus
 from enginebench.workflow.attempts import Draft
@@ -25,11 +26,10 @@ _CURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """What was asked for against what is in force."""
 
-    different: Mapping[str, tuple[Fact, str]] = field(default_factory=dict)
+    different: Mapping[str, tuple[Fact, str]] = msgspec.field(default_factory=dict)
     """Name → what was asked for, and what is in force in words."""
     unknown: tuple[str, ...] = ()
     """Asked for, and the engine does not tell."""

@@ -1,8 +1,9 @@
 """Observed facts to the status that people, pipelines and dashboards read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import (
@@ -29,8 +30,7 @@ from enginebench.workflow.summary import summarize
 from enginebench.workflow.terms import DETAILED_POINTS
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What one pass found out; the status follows from it and from what it said before."""
 
     targets: Sequence[TargetStatus]
@@ -122,14 +122,12 @@ def _progress(facts: Facts) -> Progress:
 
 
 def _conditions(seen: Observed, facts: Facts, comparable: Truth, now: datetime) -> list[Condition]:
-    conditions: list[Condition] = list(seen.status.conditions or ())
-    for type_, status, reason, message in (*_truths(facts), (c.COMPARABLE, *comparable)):
-        conditions = c.set_condition(conditions, type_, status, reason, message, now=now, generation=seen.generation)
-    return conditions
+    said = (*_truths(facts), (c.COMPARABLE, *comparable))
+    return c.set_conditions(seen.status.conditions, said, now=now, generation=seen.generation)
 
 
-def _truths(facts: Facts) -> Sequence[tuple[str, str, str, str]]:
-    """(type, status, reason, message) of every condition but Comparable, always all of them."""
+def _truths(facts: Facts) -> Sequence[c.Said]:
+    """Of every condition but Comparable, always all of them."""
     outcome = facts.outcome
     results = (
         ("True", "PointsStored", f"{len(measured(facts.rows))} load points are stored.")

@@ -1,8 +1,9 @@
 """One target of a run as its newest attempt shows it: what the rules of the attempt look at."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+
+import msgspec
 
 from enginebench.api.loadplan import PointPlan
 from enginebench.api.resolve import ResolvedTimeouts
@@ -10,9 +11,11 @@ from enginebench.api.v1alpha1 import Attempt, PointStatus, Target, TargetStatus
 from enginebench.workflow.observed import SILENCE, Child, Heard, Observed, PodView, Reference, Role
 from enginebench.workflow.terms import Terms
 
+TOLD = (Role.LOAD_PLAN, Role.LOAD)
+"""Where one of these is there, its load pod has its plan, or will."""
 
-@dataclass(frozen=True)
-class TargetView:
+
+class TargetView(msgspec.Struct, frozen=True, dict=True):
     """A target, its status, and the children of its newest attempt. `rows` are all its points, collected or not
     yet told of; `planned` is what it must measure, in all its turns."""
 
@@ -73,6 +76,11 @@ class TargetView:
         return self.attempt is not None and self.attempt.end_time is None
 
     @property
+    def gone(self) -> bool:
+        """Its newest attempt has ended, and of its pods nothing is left: no more becomes known of it."""
+        return not self.open and self.engine is None and self.load is None
+
+    @property
     def verified(self) -> bool:
         """The engine of the newest attempt has served, by word of the load pod or by what an earlier pass wrote."""
         written = self.attempt is not None and self.attempt.fingerprint is not None
@@ -124,14 +132,23 @@ def view(
     status = next((t for t in seen.status.targets or () if t.name == spec.name), None) or TargetStatus(name=spec.name)
     attempt = status.attempts[-1] if status.attempts else None
     number = attempt.number if attempt is not None else 0
-    mine = [pod for pod in seen.pods if pod.target == spec.name and pod.attempt == number]
-    engine = next((pod for pod in mine if pod.role is Role.ENGINE), None)
-    load = next((pod for pod in mine if pod.leads), None)
-    job = next(
-        (c for c in seen.children if c.role is Role.LOAD and c.target == spec.name and c.attempt == number),
-        None,
-    )
-    there = {c.role for c in seen.children if c.target == spec.name and c.attempt == number}
+    engine = load = job = None
+    followers: tuple[PodView, ...] = ()
+    for pod in seen.pods:
+        if pod.target != spec.name or pod.attempt != number:
+            continue
+        if pod.role is Role.ENGINE:
+            engine = engine or pod
+        elif pod.leads:
+            load = load or pod
+        elif pod.role is Role.LOAD:
+            followers += (pod,)
+    told = False
+    for child in seen.children:
+        if child.target == spec.name and child.attempt == number:
+            if child.role is Role.LOAD:
+                job = job or child
+            told = told or child.role in TOLD
     return TargetView(
         spec=spec,
         status=status,
@@ -146,9 +163,9 @@ def view(
         active_since=active_since,
         longest_point=alike.longest_point,
         longest_step=alike.longest_step,
-        followers=tuple(pod for pod in mine if pod.role is Role.LOAD and not pod.leads),
+        followers=followers,
         load_pods=alike.load_pods,
-        told=bool(there & {Role.LOAD_PLAN, Role.LOAD}),
+        told=told,
         reference=seen.references.get(spec.name),
         taken=seen.taken.get(attempt.pod_uid or "", "") if attempt is not None else "",
         refused=next((said for key, said in seen.created_errors.items() if key[:2] == (spec.name, number)), ""),

@@ -14,16 +14,21 @@ from enginebench.workflow.repeats import engines_differ, mean_rows, over_repeats
 from enginebench.workflow.skipped import SKIPPED
 from enginebench.workflow.verdicts import peak
 
+ENDED = ("Succeeded", "Failed", "Cancelled")
+"""Phases of a target that has come to its own end."""
+
 
 def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datetime, *, as_told: bool) -> TargetStatus:
     """A target's entry of the status. `stop`: why the run ends without it, if it does; `as_told`: the rows of the run are
     those of the status as it stands, and so is what follows from them."""
     target = draft.view
+    if as_told and seen.generation == seen.status.observed_generation and _stays(draft, stop):
+        return target.status
     phase, message = _phase(seen, draft, stop)
     served = draft.open and target.verified and not draft.fresh
     several = seen.terms is not None and seen.terms.repeated
     repeated = target.status.repeats
-    if several and not (as_told and list(draft.attempts) == target.status.attempts):
+    if several and not (as_told and draft.as_told):
         repeated = over_repeats(target.rows, draft.attempts, repeated)
     if phase == "Succeeded" and engines_differ(repeated):
         message += "; the repeats had different engines: see repeats.engines"
@@ -44,6 +49,15 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
     )
 
 
+def _stays(draft: Draft, stop: Problem | None) -> bool:
+    """Nothing more comes of a target that is over and gone, nor yet of one that waits for its first turn."""
+    if not draft.view.gone or draft.fetching or not draft.as_told:
+        return False
+    if draft.end is None:
+        return not draft.attempts and draft.fetch is None and stop is None and draft.view.status.phase == "Waiting"
+    return draft.view.status.phase in ENDED
+
+
 def _download(seen: Observed, draft: Draft) -> DownloadStatus | None:
     known = draft.view.status.download
     if draft.fetching:
@@ -61,13 +75,9 @@ def _conditions(seen: Observed, draft: Draft, served: bool, now: datetime) -> li
         if served
         else ("False", "NotServing", "No verified engine is running.")
     )
-    known = list(draft.view.status.conditions or ())
-    for type_, said in (
-        (c.READY, ready),
-        (c.SETTINGS_IN_FORCE, settings.condition(settings.of_attempt(seen, draft))),
-    ):
-        known = c.set_condition(known, type_, *said, now=now, generation=seen.generation)
-    return known
+    in_force = settings.condition(settings.of_attempt(seen, draft))
+    said = ((c.READY, *ready), (c.SETTINGS_IN_FORCE, *in_force))
+    return c.set_conditions(draft.view.status.conditions, said, now=now, generation=seen.generation)
 
 
 def _phase(seen: Observed, draft: Draft, stop: Problem | None) -> tuple[str, str]:

@@ -18,6 +18,7 @@ AtFinish = Callable[["World", Obj], Sentences]
 AtEnd = Callable[["World"], Sentences]
 
 ON_STATUS: list[OnStatus] = []
+ON_POINTS: list[OnStatus] = []
 ON_CREATED: list[OnItem] = []
 ON_DELETED: list[OnItem] = []
 AT_FINISH: list[AtFinish] = []
@@ -27,6 +28,12 @@ AT_END: list[AtEnd] = []
 def on_status(check: OnStatus) -> OnStatus:
     """Looks at the run's status before and after each write of the operator."""
     ON_STATUS.append(check)
+    return check
+
+
+def on_points(check: OnStatus) -> OnStatus:
+    """As `on_status`, of writes that change the points: it looks at nothing else in the status."""
+    ON_POINTS.append(check)
     return check
 
 
@@ -69,12 +76,12 @@ def watch(world: "World") -> None:
     )
 
     def wrote(before: Obj, after: Obj) -> None:
-        for check in ON_STATUS:
+        same = before["status"].get("points") == after["status"].get("points")
+        for check in ON_STATUS if same else (*ON_STATUS, *ON_POINTS):
             for sentence in check(world, before, after):
                 world.violated(f"{check.__name__}: {sentence}")
         if status.truth(before, "Finished") != "True" and status.truth(after, "Finished") == "True":
-            world.ended = after
-            world.finished_runs.add(after["metadata"]["uid"])
+            world.finish(after)
             for judge_of_end in AT_FINISH:
                 for sentence in judge_of_end(world, after):
                     world.violated(f"{judge_of_end.__name__}: {sentence}")
@@ -85,7 +92,7 @@ def watch(world: "World") -> None:
                 world.violated(f"{check.__name__}: {sentence}")
 
     world.cluster.api.wrote_status.append(wrote)
-    world.store.watchers.append(changed)
+    world.store.watch(changed)
 
 
 def judge(world: "World") -> None:

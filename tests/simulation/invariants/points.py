@@ -5,7 +5,7 @@ from typing import Any
 from enginebench.cluster import labels, payload
 from enginebench.workflow.names import child_name
 from enginebench.workflow.observed import Role
-from tests.simulation.invariants import Obj, Sentences, at_end, at_finish, on_created, on_deleted, on_status
+from tests.simulation.invariants import Obj, Sentences, at_end, at_finish, on_created, on_deleted, on_points
 from tests.simulation.invariants.status import current, measured
 from tests.simulation.programs.loadpod import read_plan
 from tests.simulation.store import Item
@@ -15,7 +15,7 @@ ON_ITS_WAY = 5.0
 """Seconds until a line that was written is read."""
 
 
-@on_status
+@on_points
 def no_point_is_lost(_: World, before: Obj, after: Obj) -> Sentences:
     now = {key(point): point for point in after["status"].get("points") or ()}
     for point in measured(before["status"]):
@@ -30,7 +30,7 @@ def no_point_is_lost(_: World, before: Obj, after: Obj) -> Sentences:
             yield f"point {key(point)} was Superseded and counts again"
 
 
-@on_status
+@on_points
 def no_point_counts_twice(_: World, __: Obj, after: Obj) -> Sentences:
     places = [(p["target"], p["index"], p.get("repeat", 0)) for p in current(after["status"])]
     keys = [key(point) for point in after["status"].get("points") or ()]
@@ -38,7 +38,7 @@ def no_point_counts_twice(_: World, __: Obj, after: Obj) -> Sentences:
         yield f"points {sorted(keys)}, of which count {sorted(places)}"
 
 
-@on_status
+@on_points
 def what_the_status_tells_is_durable(world: World, before: Obj, after: Obj) -> Sentences:
     known = {key(point) for point in measured(before["status"])}
     for point in measured(after["status"]):

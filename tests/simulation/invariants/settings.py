@@ -1,7 +1,7 @@
 """Settings: what a target ran with is told alike by its condition, by its points and by its end."""
 
 from tests.simulation.faults.engines import FewerSlots
-from tests.simulation.invariants import Obj, Sentences, at_finish, on_status
+from tests.simulation.invariants import Obj, Sentences, at_finish, on_points, on_status
 from tests.simulation.invariants.status import current, measured
 from tests.simulation.world import World
 
@@ -19,7 +19,7 @@ def points_and_condition_agree(_: World, __: Obj, after: Obj) -> Sentences:
                 yield f"{target['name']}: {point['index']} has {point.get('reasons')}, SettingsInForce is {in_force(target)}"
 
 
-@on_status
+@on_points
 def a_point_stays_marked(_: World, before: Obj, after: Obj) -> Sentences:
     now = {(p["target"], p["attempt"], p["index"]): p for p in measured(after["status"])}
     for point in measured(before["status"]):
@@ -28,7 +28,7 @@ def a_point_stays_marked(_: World, before: Obj, after: Obj) -> Sentences:
             yield f"{point['target']}: point {point['index']} is no longer {REASON}"
 
 
-@on_status
+@on_points
 def a_marked_point_counts_for_nothing(_: World, __: Obj, after: Obj) -> Sentences:
     for point in current(after["status"]):
         if REASON in point.get("reasons", ()) and point["validity"] != "Invalid":

@@ -1,6 +1,6 @@
 """Skipped points: only what may be skipped, only after lower loads have shown enough, and then every higher one."""
 
-from tests.simulation.invariants import Obj, Sentences, on_created, on_status
+from tests.simulation.invariants import Obj, Sentences, on_created, on_points
 from tests.simulation.invariants.status import current
 from tests.simulation.programs.loadpod import read_plan
 from tests.simulation.store import Item
@@ -9,7 +9,7 @@ from tests.simulation.world import World
 SAID_OF_SKIPPED = {"target", "attempt", "index", "repeat", "load", "validity", "reasons", "message"}
 
 
-@on_status
+@on_points
 def skipped_points_have_a_reason_and_no_figures(world: World, _: Obj, after: Obj) -> Sentences:
     for point in after["status"].get("points") or ():
         if point["validity"] != "Skipped":
@@ -22,7 +22,7 @@ def skipped_points_have_a_reason_and_no_figures(world: World, _: Obj, after: Obj
             yield f"{_named(point)} is skipped for {reason}: {point.get('message')}"
 
 
-@on_status
+@on_points
 def lower_loads_before_it_have_shown_enough(world: World, _: Obj, after: Obj) -> Sentences:
     points = current(after["status"])
     for point in points:
@@ -38,7 +38,7 @@ def lower_loads_before_it_have_shown_enough(world: World, _: Obj, after: Obj) ->
             yield f"{_named(point)} is skipped after {len(found)} lower loads"
 
 
-@on_status
+@on_points
 def nothing_above_a_skipped_point_is_measured_after_it(_: World, before: Obj, after: Obj) -> Sentences:
     """Unless an attempt had begun to measure it before: a point is skipped again where its row was lost."""
     points = current(after["status"])

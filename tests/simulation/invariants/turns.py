@@ -1,6 +1,6 @@
 """Repeats: each engine serves one, and the targets' order goes to and fro."""
 
-from tests.simulation.invariants import Obj, Sentences, on_created, on_status
+from tests.simulation.invariants import Obj, Sentences, on_created, on_points, on_status
 from tests.simulation.invariants.ending import usable
 from tests.simulation.invariants.status import current
 from tests.simulation.programs.loadpod import read_plan
@@ -34,7 +34,7 @@ def a_plan_is_of_its_turn(world: World, item: Item) -> Sentences:
             yield f"{item} begins repeat {repeat} of {plan.target} after that of {other}"
 
 
-@on_status
+@on_points
 def an_engine_serves_one_repeat(world: World, _: Obj, after: Obj) -> Sentences:
     if world.scenario.engine_starts == 1:
         return

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from enginebench.api.conditions import FINISHED, SUCCEEDED, get_condition, set_condition
+from enginebench.api.conditions import FINISHED, SUCCEEDED, get_condition, set_conditions
 from enginebench.api.quantity import amount, exceeds
 from enginebench.api.v1alpha1 import AtLeast, BenchmarkRunStatus, EngineStatus, PercentileStatus
 
@@ -39,10 +39,10 @@ def test_what_a_newer_operator_wrote_is_ignored() -> None:
 
 def test_transition_time_moves_with_the_status_only() -> None:
     later = NOW + timedelta(seconds=10)
-    first = set_condition(None, FINISHED, "False", "Running", "", now=NOW, generation=1)
-    first = set_condition(first, SUCCEEDED, "Unknown", "Running", "", now=NOW, generation=1)
-    same = set_condition(first, FINISHED, "False", "Suspended", "waits", now=later, generation=2)
-    done = set_condition(same, FINISHED, "True", "Completed", "", now=later, generation=2)
+    said = [(FINISHED, "False", "Running", ""), (SUCCEEDED, "Unknown", "Running", "")]
+    first = set_conditions(None, said, now=NOW, generation=1)
+    same = set_conditions(first, [(FINISHED, "False", "Suspended", "waits")], now=later, generation=2)
+    done = set_conditions(same, [(FINISHED, "True", "Completed", "")], now=later, generation=2)
     assert [c.type for c in done] == [FINISHED, SUCCEEDED]
     kept, moved = get_condition(same, FINISHED), get_condition(done, FINISHED)
     assert kept is not None

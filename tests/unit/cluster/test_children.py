@@ -1,10 +1,10 @@
 """The objects of a run, as they are created."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.api import loadplan
 from enginebench.cluster import children, labels, payload

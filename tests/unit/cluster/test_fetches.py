@@ -1,8 +1,9 @@
 """The Jobs that fetch a model before the engine."""
 
 import json
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from enginebench.api import loadplan
 from enginebench.api.loadplan import FetchPlan, LoadPlan

@@ -1,8 +1,9 @@
 """Builders of what the rules look at: a run, its children, and what they said. Times are seconds after START."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from enginebench.api.resolve import points, timeouts
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, BenchmarkRunStatus, PointStatus, TargetStatus

@@ -1,9 +1,9 @@
 """The data set is read before any engine exists; a run whose data set is bad, or never read, ends without one."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import ResolvedDataset

@@ -1,10 +1,10 @@
 """Whole passes: what is kept, what the status says, what is done, in the situations that a run meets."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.api import conditions as c
 from enginebench.api.loadplan import Measured

@@ -1,10 +1,10 @@
 """Models come onto their claims before any engine asks for a GPU."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from enginebench.api.v1alpha1 import EngineStatus
 from enginebench.results.messages import Failure, ModelReport, Progress

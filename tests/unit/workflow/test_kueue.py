@@ -1,9 +1,9 @@
 """Runs in a queue: no clock runs, no load pod waits along, and a queue that nobody keeps is told."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.workflow.kueue import QUEUE, queue_ignored
 from enginebench.workflow.observed import Heard, Observed, PodView, Role

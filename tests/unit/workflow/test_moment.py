@@ -1,7 +1,8 @@
 """The time of a pass, and when the next one is due."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from enginebench.workflow.decide import LOOK_AGAIN, LOOK_RARELY, LOOK_SOON, decide
 from tests.unit.workflow.build import at, deleted, heard, moment, observed, received, spec, step

@@ -1,8 +1,7 @@
 """A container that ended by itself, in words."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from enginebench.workflow.observed import Trouble
 from enginebench.workflow.rules.pod_end import engine_died, last_lines, load_pod_died

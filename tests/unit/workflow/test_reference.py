@@ -1,9 +1,9 @@
 """An endpoint by reference: its load pod comes once its object says where, and says in words why it does not."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.workflow.observed import Observed, Reference, ReferenceState, Role
 from enginebench.workflow.plan import Create, Plan

@@ -1,10 +1,10 @@
 """Repeats: whose turn it is, which points it has, and what the repeats come to."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.api.resolve import points
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunSpec, PointStatus, RepeatsStatus

@@ -1,11 +1,11 @@
 """Asked and in force: what is a difference, and what follows from one."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from enginebench.api import conditions as c
 from enginebench.api.v1alpha1 import Attempt, BenchmarkRunStatus, EngineStatus, ModelFetch, TargetStatus

@@ -1,10 +1,10 @@
 """Points that are not measured because lower loads have shown enough, as the operator comes to them by itself."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from enginebench.api import conditions as c
 from enginebench.api.resolve import points, stop_when

@@ -1,8 +1,9 @@
 """What to create and what to delete, in that order of thought: children of ended attempts go, the open one's come."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from enginebench.api.fetching import commit_of, fetched_digest
 from enginebench.api.loadplan import Measured

@@ -1,8 +1,9 @@
 """Which children there should be: what to create for the open attempt, what to delete of an ended one."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from enginebench.workflow.moment import Moment
 from enginebench.workflow.observed import FETCHING, SILENCE, Child, Heard, Observed, PodView, Role

@@ -1,7 +1,8 @@
 """The data set is read and checked by a Job without a GPU before any engine is created."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from enginebench.api.resolve import ResolvedTimeouts
 from enginebench.api.v1alpha1 import ActiveTime, ResolvedDataset
@@ -16,8 +17,7 @@ RUN = ""
 ATTEMPT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetState:
+class DatasetState(msgspec.Struct, frozen=True):
     """`ready`: engines may be created. `read`: what is known of the rows. `problem`: the run cannot go on."""
 
     ready: bool
