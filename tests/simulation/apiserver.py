@@ -1,7 +1,6 @@
 """`KubeApi` in memory: the calls of the operator, each with its latency and, where a fault says so, its trouble."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +20,7 @@ RUN_STATUS_AT_FIRST = {"observedGeneration": -1}
 """The CRD's default of `status`."""
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One request of the operator."""
 
     number: int

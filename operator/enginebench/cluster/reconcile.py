@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from enginebench.api import conditions
 from enginebench.cluster.api import KubeApi, Unavailable
 from enginebench.cluster.execute import NotKeptError, StatusRefusedError, execute
@@ -13,6 +15,7 @@ from enginebench.cluster.observe import Key, load_pod, observe
 from enginebench.engines.base import Platform
 from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed, PodView
+from enginebench.workflow.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,11 @@ async def reconcile(api: KubeApi, feeds: Feeds, memory: Memory, platform: Platfo
         return Pass(
             wake_after=_later(known, now), follow=_to_follow(seen)
         )  # it may last: how the load ends must be heard
+    if plan.status is not None and not plan.actions and known.status is plan.status:  # and nothing follows from it
+        known.settled = (
+            replace(seen, status=plan.status),
+            Plan(wake_after=plan.wake_after, stands_until=plan.stands_until),
+        )
     if outcome.again:
         return Pass(wake_after=NOW, follow=_to_follow(seen))
     finished = conditions.is_true(seen.status.conditions, conditions.FINISHED)

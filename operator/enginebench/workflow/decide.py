@@ -93,9 +93,10 @@ def decide(seen: Observed, at: datetime) -> Plan:
     if outcome is not None:  # no event tells of what is to be done next
         after = after_the_end(replace(seen, status=status), at)
         return replace(plan, wake_after=LOOK_SOON if after.actions else after.wake_after)
-    look = _look(seen, plan, drafts)
+    fresh = any(d.open and d.fresh for d in drafts)
+    look = _look(seen, plan, drafts, fresh=fresh)
     wake = look if now.next is None else min(look, now.next - at)
-    return replace(plan, wake_after=wake, stands_until=now.next or NEVER)
+    return replace(plan, wake_after=wake, stands_until=None if fresh else now.next or NEVER)
 
 
 def _told(
@@ -183,12 +184,12 @@ def _waiting(drafts: Sequence[Draft]) -> bool:
     return False
 
 
-def _look(seen: Observed, plan: Plan, drafts: Sequence[Draft]) -> timedelta:
+def _look(seen: Observed, plan: Plan, drafts: Sequence[Draft], *, fresh: bool) -> timedelta:
     """When the next pass is due at the latest. What is watched (the run, its pods, Jobs and Services, what they say)
     wakes by itself: this is for the rest."""
     if any(isinstance(action, Delete) for action in plan.actions) or any(_unwatched(child) for child in seen.children):
         return LOOK_SOON
-    if not plan.actions and any(d.open and d.fresh for d in drafts):
+    if not plan.actions and fresh:
         return LOOK_SOON  # what its endpoint refers to is read now that the attempt is there
     return LOOK_AGAIN if plan.actions or _asks(seen, drafts) else LOOK_RARELY
 

@@ -70,7 +70,8 @@ class Plan(msgspec.Struct, frozen=True):
     wake_after: timedelta | None = None
     """Look again after this time even if nothing happens; None: only when something happens."""
     stands_until: datetime | None = None
-    """From the same observation the same follows before this time; None: nobody has looked into that."""
+    """From the same observation the same follows before this time, and nothing once the status is written and there are
+    no actions; None: nobody has looked into that."""
     events: tuple[Happening, ...] = ()
 
     @property

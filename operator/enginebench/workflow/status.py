@@ -69,7 +69,7 @@ def compose(seen: Observed, facts: Facts, now: datetime) -> BenchmarkRunStatus:
         points=list(facts.rows) or None,
         summary=summary,
         results=_results(seen, facts),
-        resolved=Resolved(dataset=facts.dataset) if facts.dataset is not None else None,
+        resolved=_resolved(old, facts),
     )
 
 
@@ -164,6 +164,12 @@ def _placement(seen: Observed, facts: Facts) -> PlacementStatus | None:
             product = target.engine.gpu.product if target.engine.gpu is not None else None
             return PlacementStatus(node=target.engine.node, gpu_product=product)
     return None
+
+
+def _resolved(old: BenchmarkRunStatus, facts: Facts) -> Resolved | None:
+    if old.resolved is not None and old.resolved.dataset is facts.dataset:
+        return old.resolved
+    return Resolved(dataset=facts.dataset) if facts.dataset is not None else None
 
 
 def _results(seen: Observed, facts: Facts) -> Results | None:
