@@ -7,10 +7,9 @@ agree is asked of one process each, vLLM in test_one_vllm.py, Ollama in guidellm
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.engines.conftest import show
-from tests.engines.test_comparison import EXAMPLE, TARGETS
+from tests.engines.conftest import example, show
+from tests.engines.test_comparison import TARGETS
 from tests.support.cluster import SATURATED, Namespace
 
 BUILT = ("ollama", "vllm", "guidellm")
@@ -23,7 +22,7 @@ WITHIN = 1800
 
 def experiment() -> dict[str, Any]:
     """The example's three targets, each once for either load generator."""
-    run: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text("utf-8"))
+    run = example()
     run["metadata"]["name"] = "both-generators"
     run["spec"]["targets"] = [
         target

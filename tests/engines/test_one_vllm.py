@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from enginebench.api.v1alpha1 import BenchmarkRunSpec
 from enginebench.cluster import payload
@@ -23,8 +22,7 @@ from enginebench.workflow import cross_check
 from enginebench.workflow.settings import Comparison, compared
 from images.ollama.build import NODE_FOLDER
 from tests.cluster.conftest import check_nothing_left, create_namespace
-from tests.engines.conftest import show, tell
-from tests.engines.test_comparison import EXAMPLE
+from tests.engines.conftest import example, show, tell
 from tests.support.agreement import LEAST, agree, in_words
 from tests.support.cluster import SATURATED, Cluster, Namespace
 from tests.support.openshift import random_ids
@@ -44,7 +42,7 @@ OWN, GUIDELLM = "own", "guidellm"
 
 def spec(*, gpus: int = 0) -> BenchmarkRunSpec:
     """The example's, with so many GPUs asked for."""
-    document = yaml.safe_load(EXAMPLE.read_text("utf-8"))["spec"]
+    document = example()["spec"]
     document["engineDefaults"]["gpu"]["count"] = gpus
     return BenchmarkRunSpec.model_validate(document)
 

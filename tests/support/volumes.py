@@ -54,14 +54,23 @@ def _bound(namespace: Namespace, claim: str) -> bool:
 @contextmanager
 def empty_folder(cluster: Cluster, namespace: Namespace) -> Iterator[str]:
     """A folder of the local cluster's worker where anyone may write, as on a volume that honours fsGroup."""
-    worker = cluster.kubectl("get", "nodes", "--selector=nvidia.com/gpu.product", "--output=name").strip()
-    on_worker = ["docker", "exec", worker.removeprefix("node/")]
     folder = f"/var/lib/{namespace.name}"
-    subprocess.run([*on_worker, "sh", "-ec", 'rm -rf "$1"; mkdir -m 1777 "$1"', "-", folder], check=True)
+    _on_worker(cluster, 'rm -rf "$1"; mkdir -m 1777 "$1"', folder)
     try:
         yield folder
     finally:
-        subprocess.run([*on_worker, "rm", "-rf", folder], check=True)
+        _on_worker(cluster, 'rm -rf "$1"', folder)
+
+
+def open_folder(cluster: Cluster, folder: str) -> None:
+    """The folder of the local cluster's worker is there, with what it has, and anyone may write in it."""
+    _on_worker(cluster, 'mkdir -p -m 1777 "$1"', folder)
+
+
+def _on_worker(cluster: Cluster, script: str, folder: str) -> None:
+    worker = cluster.kubectl("get", "nodes", "--selector=nvidia.com/gpu.product", "--output=name").strip()
+    command = ["docker", "exec", worker.removeprefix("node/"), "sh", "-ec", script, "-", folder]
+    subprocess.run(command, check=True)
 
 
 def models_claim(cluster: Cluster, namespace: Namespace, folder: str) -> AbstractContextManager[str]:
