@@ -15,9 +15,7 @@ MAX_FRAMES = 4096
 
 def lines(seq: int, stream: str, payload: bytes) -> list[bytes]:
     """The frames of a payload, each with its newline; ValueError where it is too large."""
-    bits = max(
-        9, min(15, len(payload).bit_length())
-    )  # no larger than the payload: its memory takes longer than the work
+    bits = window_bits(len(payload))
     zipped = zlib.compressobj(wbits=bits, memLevel=bits - 7)
     body = hashlib.sha256(payload).digest() + zipped.compress(payload) + zipped.flush()
     chunks = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
@@ -28,6 +26,11 @@ def lines(seq: int, stream: str, payload: bytes) -> list[bytes]:
         place, text = f"{seq} {stream} {i}/{len(chunks)}".encode(), base64.b64encode(chunk)
         framed.append(b"EB1 %b %08x %b\n" % (place, crc(place, text), text))
     return framed
+
+
+def window_bits(size: int) -> int:
+    """Of zlib's window, which is to be no larger than what is compressed: to get the memory takes longer than the work."""
+    return max(9, min(zlib.MAX_WBITS, size.bit_length()))
 
 
 def crc(place: bytes, text: bytes) -> int:
