@@ -98,7 +98,8 @@ class Operator:
 
     def wake(self, key: Key, after: float = 0.0) -> None:
         at = max(self.timeline.now + after, self._last.get(key, -SECOND_PASS) + SECOND_PASS)
-        self.due[key] = min(at, self.due.get(key, at))
+        if at < self.due.get(key, NEVER):
+            self.due[key] = at
 
     def _watch(self, change: Change, item: Item) -> None:
         if not self.alive or self.deaf:

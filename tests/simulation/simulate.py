@@ -60,9 +60,9 @@ def play(scenario: Scenario) -> Result:
     world = World(scenario)
     invariants.watch(world)
     world.setup()
-    _advance(world, LONGEST, stop=lambda: world.over)
+    _advance(world, LONGEST, stop=world.over)
     _advance(world, LATEST_FAULT)
-    _advance(world, LONGEST, stop=lambda: world.over)  # a run that was added since
+    _advance(world, LONGEST, stop=world.over)  # a run that was added since
     _settle(world, SETTLE)
     if _there(world) and world.finished and _touch(world, scenario.after_the_end):
         _settle(world, SETTLE_AGAIN)

@@ -10,7 +10,7 @@ import pytest
 
 from enginebench.api import conditions
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from enginebench.workflow.decide import LOOK_SOON, decide
+from enginebench.workflow.decide import decide
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.plan import Plan
 from tests.simulation.faults import FAULTS

@@ -40,7 +40,7 @@ class Timeline:
         """Book `action` for `seconds` from now."""
         booking = Booking(action)
         self._count += 1
-        heappush(self._heap, (self.now + max(seconds, 0.0), self._count, booking))
+        heappush(self._heap, (self.now + seconds if seconds > 0.0 else self.now, self._count, booking))
         return booking
 
     def next_time(self) -> float:

@@ -107,7 +107,6 @@ class World:
         """The run is."""
         return self.run is not None and self.run.uid in self.finished_runs
 
-    @property
     def over(self) -> bool:
         """Every run is finished or gone."""
         return not self._at_work

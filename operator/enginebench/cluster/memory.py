@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from enginebench.api.base import StatusObject
+from enginebench.api.endpoint import Endpoint
 from enginebench.api.v1alpha1 import BenchmarkRunSpec, BenchmarkRunStatus
 from enginebench.cluster.api import Obj
 from enginebench.cluster.views import Look
@@ -27,6 +28,8 @@ class RunMemory:
     resource_version: str = ""
     asked: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By target: the settings that the spec asks of its engine."""
+    referring: list[tuple[str, Endpoint]] = field(default_factory=list)
+    """(target, its endpoint) of those whose endpoint is an object's."""
     status: BenchmarkRunStatus | None = None
     plain: dict[int, tuple[StatusObject, Obj]] = field(default_factory=dict)
     """By identity: rows and targets as they were last written, and that as plain data."""
@@ -46,7 +49,7 @@ class RunMemory:
     """Those of them that we have stopped trying to store."""
     status_refused: tuple[str, datetime] | None = None
     """What an Event has told of why the API server does not take the status, and since when."""
-    facts: dict[str, Mapping[str, Fact]] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     """By UID of the engine's pod: what its log says."""
     facts_tried: dict[str, int] = field(default_factory=dict)
     errors: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -70,8 +70,12 @@ async def observe(api: KubeApi, feeds: Feeds, memory: Memory, key: Key, now: dat
     _read(known, run)
     assert known.status is not None  # _read has put it there
     looks = await _looks(api, key, uid, known)
-    pods = [await _with_troubles(api, namespace, look.pod, now) for look in looks if look.pod is not None]
-    pods = [await _with_errors(api, namespace, pod, known) for pod in pods]
+    pods = [
+        pod
+        if _goes_well(pod)
+        else await _with_errors(api, namespace, await _with_troubles(api, namespace, pod, now), known)
+        for pod in (look.pod for look in looks if look.pod is not None)
+    ]
     wanted = resolve.load_pods(known.spec) if known.spec is not None else 1
     children = [
         await _with_trouble(api, namespace, look.child, pods, wanted, now) for look in looks if look.child is not None
@@ -137,6 +141,8 @@ def _read(known: RunMemory, run: Obj) -> None:
         known.spec, known.spec_error = spec, _ = _spec(run)
         known.terms = terms(spec) if spec is not None else None
         known.asked = {t.name: engine_of(t).asked(spec, t) for t in spec.targets} if spec is not None else {}
+        targets = spec.targets if spec is not None else ()
+        known.referring = [(t.name, t.endpoint) for t in targets if t.endpoint is not None and not t.endpoint.url]
         known.generation = metadata.get("generation") or 0
     version = metadata.get("resourceVersion") or ""
     if known.status is None or known.resource_version != version:
@@ -173,6 +179,11 @@ async def _looks(api: KubeApi, key: Key, run_uid: str, known: RunMemory) -> list
             known.looks[uid] = (version, look)
             found.append(look)
     return found
+
+
+def _goes_well(pod: PodView) -> bool:
+    """Nobody need be asked about it."""
+    return pod.started_at is not None and pod.terminated is None and not pod.over
 
 
 async def _with_troubles(api: KubeApi, namespace: str, pod: PodView, now: datetime) -> PodView:
@@ -281,18 +292,19 @@ def _keepable(heard: Heard, pod: LoadPod, known: RunMemory) -> Heard:
 
 
 async def _facts(
-    api: KubeApi, namespace: str, known: RunMemory, pods: Iterable[PodView], heard: Mapping[str, Heard]
+    api: KubeApi, namespace: str, known: RunMemory, pods: Sequence[PodView], heard: Mapping[str, Heard]
 ) -> Mapping[str, Mapping[str, Fact]]:
     """What the logs of engines say, read once the engine has answered: then all of it is loaded."""
-    pods = tuple(pods)
+    unread = [p for p in pods if p.role is Role.ENGINE and p.started_at is not None and p.uid not in known.facts]
+    if not unread:
+        return known.facts
     answered = {
         (p.target, p.attempt)
         for p in pods
         if p.role is Role.LOAD and (said := heard.get(p.uid)) is not None and said.engine is not None
     }
-    for pod in pods:
-        asked = pod.role is Role.ENGINE and pod.started_at is not None and pod.uid not in known.facts
-        if not asked or (pod.target, pod.attempt) not in answered:
+    for pod in unread:
+        if (pod.target, pod.attempt) not in answered:
             continue
         target = next((t for t in known.spec.targets if t.name == pod.target), None) if known.spec else None
         if target is None:
@@ -304,23 +316,20 @@ async def _facts(
             if known.facts_tried[pod.uid] < FACTS_TRIES:
                 continue
             log = ""
-        known.facts[pod.uid] = engine_of(target).facts(log)
-    return dict(known.facts)
+        known.facts = {**known.facts, pod.uid: engine_of(target).facts(log)}
+    return known.facts
 
 
 async def _references(
     api: KubeApi, namespace: str, known: RunMemory, children: Iterable[Child]
 ) -> Mapping[str, Reference]:
     """Of the target whose load pod is to be told where its endpoint answers."""
-    if known.spec is None or known.status is None:
-        return {}
-    referring = [(t.name, t.endpoint) for t in known.spec.targets if t.endpoint is not None and not t.endpoint.url]
-    if not referring:
+    if not known.referring or known.status is None:
         return {}
     told = {(c.target, c.attempt) for c in children if c.role in (Role.LOAD_PLAN, Role.LOAD)}
     attempts = {t.name: t.attempts[-1] for t in known.status.targets or () if t.attempts}
     found = {}
-    for name, endpoint in referring:
+    for name, endpoint in known.referring:
         attempt = attempts.get(name)
         if attempt is not None and attempt.end_time is None and (name, attempt.number) not in told:
             found[name] = await reference(api, namespace, endpoint)

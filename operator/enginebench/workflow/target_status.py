@@ -36,7 +36,7 @@ def target_status(seen: Observed, draft: Draft, stop: Problem | None, now: datet
         name=target.name,
         phase=phase,
         message=message or None,
-        simulated=True if target.spec.engine_kind == "simulated" else None,
+        simulated=True if target.spec.simulated is not None else None,
         conditions=_conditions(seen, draft, served, now),
         attempts=list(draft.attempts) or None,
         engine=draft.engine,

@@ -130,7 +130,7 @@ class WriteFails(Fault):
         world.excuse(EVERY, "CreationRefused", "ResultsMissing", "LoadPodDied")
 
     def _begin(self, world: "World") -> None:
-        if world.over:
+        if world.over():
             return
         world.strike(f"{type(self).__name__} {' '.join(self.call)}")
         world.lose()

@@ -123,7 +123,7 @@ def engine_stuck(target: TargetView, now: Moment) -> Problem | None:
         return None
     stage = _stage(target)
     limit = target.timeouts.startup_seconds + target.timeouts.calibration_seconds
-    if stage != "Waiting" and target.spec.engine_kind == "ollama":
+    if stage != "Waiting" and target.spec.ollama is not None:
         limit += target.timeouts.model_download_seconds
     if stage == "Verifying":  # the load pod gives up first
         limit += target.timeouts.verification_seconds + int(SILENCE_LIMIT.total_seconds())
