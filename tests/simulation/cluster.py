@@ -22,7 +22,7 @@ from tests.simulation.programs.engine import EngineBehaviour, Server, run_engine
 from tests.simulation.programs.fetchpod import FetchBehaviour, FetchPod
 from tests.simulation.programs.loadpod import LoadBehaviour, LoadPod
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.store import RUN, Item, Store
+from tests.simulation.store import RUN, Item, Store, clone
 from tests.simulation.surroundings import Surroundings
 from tests.simulation.timeline import Script, Timeline
 from tests.simulation.transcript import Transcript
@@ -96,9 +96,10 @@ class Cluster:
         """`kubectl edit` of a run's spec: a new generation if anything changed."""
         if self.store.of_uid(run.uid) is not run:
             return
-        before = repr(run.obj["spec"])
-        change(run.obj["spec"])
-        if repr(run.obj["spec"]) != before:
+        spec = clone(run.obj["spec"])
+        change(spec)
+        if spec != run.obj["spec"]:
+            run.obj["spec"] = spec
             run.obj["metadata"]["generation"] += 1
             self.store.touch(run)
 

@@ -52,9 +52,8 @@ class Item:
     def copy(self) -> Obj:
         """The object as a reader gets it."""
         if self._copy is None:
-            if self.kind == RUN:  # its status is replaced as a whole
-                rest = {part: what for part, what in self.obj.items() if part != "status"}
-                self._copy = {**clone(rest), "status": self.obj.get("status", {})}
+            if self.kind == RUN:  # spec and status are replaced as a whole
+                self._copy = {**self.obj, "metadata": clone(self.obj["metadata"])}
             else:
                 self._copy = clone(self.obj)
             self._given = clone(self.obj) if self._versions % CHECKED == 0 else None
