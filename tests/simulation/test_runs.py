@@ -10,7 +10,7 @@ import pytest
 
 from enginebench.api import conditions
 from enginebench.api.v1alpha1 import BenchmarkRunStatus
-from enginebench.workflow.decide import decide
+from enginebench.workflow.decide import LOOK_SOON, decide
 from enginebench.workflow.observed import Observed
 from enginebench.workflow.plan import Plan
 from tests.simulation.faults import FAULTS
@@ -66,8 +66,10 @@ def test_what_is_not_done_again_would_come_out_the_same(monkeypatch: pytest.Monk
             assert decide(seen, max(at, plan.stands_until - timedelta(microseconds=1))).idle
         if plan.status is not None:
             assert BenchmarkRunStatus.model_validate(plan.status.document()) == plan.status
+            written = msgspec.structs.replace(seen, status=plan.status)
+            if not plan.actions and plan.wake_after != LOOK_SOON:
+                assert decide(written, at).status is None
             if not plan.actions and plan.stands_until is not None:
-                written = msgspec.structs.replace(seen, status=plan.status)
                 assert decide(written, at).idle
                 assert decide(written, max(at, plan.stands_until - timedelta(microseconds=1))).idle
         return plan
